@@ -1,0 +1,1 @@
+"""The world outside: one foreign thing each, and no decisions."""
