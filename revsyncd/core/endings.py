@@ -1,0 +1,203 @@
+"""How a drop ends, in words for the accountant: reason, message, next step. Pure.
+
+Endings that follow from the states of the parts are in `revsyncd.core.outcome`.
+"""
+
+from dataclasses import replace
+
+from revsyncd.core.drop import Drop, Ending, Reason
+from revsyncd.core.places import Sidecar, shown
+
+
+def invalid(errors: int, by_code: dict[str, int], records: int) -> Ending:
+    """Our checks refused the file; nothing was sent."""
+    codes = ", ".join(f"{number:,} {code}" for code, number in sorted(by_code.items()))
+    problems = "1 problem" if errors == 1 else f"{errors:,} problems"
+    return Ending(
+        Reason.INVALID,
+        f"{problems} in {records:,} records ({codes}); nothing was sent",
+        f"Correct the cells that {Sidecar.ERRORS} beside this report names and drop the whole file"
+        " again.",
+    )
+
+
+def unusable_manifest(why: str) -> Ending:
+    """The sender's manifest can't be understood, so nothing says that the file is whole."""
+    return Ending(
+        Reason.INCOMPLETE,
+        f"the manifest can't be used: {why}",
+        "Have the sender mend the manifest and drop file and manifest again; or, when the file is"
+        " surely whole, `revsyncd resolve DROP --send`.",
+    )
+
+
+def empty(policy: str) -> Ending:
+    """A file without records."""
+    steps = {
+        "fail": "If an empty file is right here, `on_empty` of the folder can say so; else have the"
+        " export mended and drop it again.",
+        "hold": "Ask the sender whether an empty file is right: `revsyncd resolve DROP --reject` if"
+        " not; `on_empty` of the folder can settle it for good.",
+        "done": "Nothing to do: the folder takes files without records as done.",
+    }
+    return Ending(Reason.EMPTY, "the file has no records; nothing was sent", steps[policy])
+
+
+_CUTS = {
+    "file.final_newline": "it does not end with a line end",
+    "file.unterminated_quote": "a quoted cell is still open at its end",
+}
+
+
+def cut(by_code: dict[str, int]) -> Ending:
+    """The file ends as one does whose transfer was cut."""
+    signs = [words for code, words in _CUTS.items() if by_code.get(code)]
+    return Ending(
+        Reason.INCOMPLETE,
+        "the file looks cut off: "
+        + (" and ".join(signs) or "its last record has too few fields")
+        + "; nothing was sent",
+        "Compare it with the source and drop it again whole. If it is complete as it is,"
+        " `revsyncd resolve DROP --send`; where a sender never ends its last line, set"
+        ' `csv.final_newline = "allow"` for the folder.',
+    )
+
+
+def no_companion(ready: str, suffix: str) -> Ending:
+    """The marker or manifest never came."""
+    return Ending(
+        Reason.INCOMPLETE,
+        f"its {ready} (the same name with {suffix}) did not come in time; nothing was sent",
+        f"If the transfer was cut, drop file and {ready} again. If the file is complete,"
+        " `revsyncd resolve DROP --send`.",
+    )
+
+
+def changed_while_sent() -> Ending:
+    """The dropped file changed after something of it had been released."""
+    return Ending(
+        Reason.INCOMPLETE,
+        "the file was written to after part of it had been sent",
+        "Compare the file with what the parts in this report hold, and ask the sender what it wrote"
+        " and why; drop what is missing as a file of its own, then `revsyncd resolve DROP --reject`.",
+    )
+
+
+def duplicate(drop: Drop, earlier: Drop | None, *, held: bool) -> Ending:
+    """The same content was sent before, or is being sent."""
+    if earlier is None or earlier.drop == drop.drop:
+        what = "two parts of the file have the same content"
+    else:
+        what = (
+            f"the same content was dropped before as {shown(earlier.file)} (drop {earlier.drop},"
+            f" folder {earlier.folder}, now {earlier.state})"
+        )
+    step = "If it is a mistake, `revsyncd resolve DROP --reject`." if held else "Nothing to do."
+    return Ending(
+        Reason.DUPLICATE,
+        f"{what}; nothing was sent",
+        f"{step} If it must be posted once more, "
+        + ("`revsyncd resolve DROP --send`." if held else "change it and drop it again."),
+    )
+
+
+def not_a_file(what: str) -> Ending:
+    """A link, FIFO, socket or device."""
+    return Ending(
+        Reason.NOT_A_FILE,
+        f"this is {what}, not a file",
+        "Have the sender write a regular file. Remove this one, or `revsyncd resolve DROP --reject`.",
+    )
+
+
+def unreadable(mode: int, owner: str) -> Ending:
+    """Our user may not read it."""
+    return Ending(
+        Reason.UNREADABLE,
+        f"the service may not read the file (mode {mode & 0o7777:04o}, owner {owner or 'unknown'})",
+        "Run `chmod g+r` on it; revsyncd then picks it up by itself. For good, let the SFTP server"
+        " write group-readable files (`internal-sftp -u 0027`) in a setgid inbox.",
+    )
+
+
+def missing() -> Ending:
+    """The ledger knows the drop, but its bytes are gone."""
+    return Ending(
+        Reason.UNREADABLE,
+        "the file is gone from where revsyncd had put it; somebody or something removed it",
+        "Find out who removed it. If it is still needed, drop it again; then `revsyncd resolve DROP"
+        " --reject` closes this one.",
+    )
+
+
+def too_large(size: int, most: int) -> Ending:
+    """Larger than the folder allows."""
+    return Ending(
+        Reason.TOO_LARGE,
+        f"the file has {size:,} bytes, the folder takes at most {most:,}; nothing was sent",
+        "Drop it in smaller files, or raise `max_size` of the folder and drop it again.",
+    )
+
+
+def cannot_send(failures: int, last: str) -> Ending:
+    """The upload failed again and again while other calls went through."""
+    return Ending(
+        Reason.CANNOT_SEND,
+        f"the upload failed {failures} times while other calls to the tenant succeeded; last: {last}",
+        "Nothing of it was taken. Mend what the message names, then `revsyncd resolve DROP --send`;"
+        " `--reject` gives it up.",
+    )
+
+
+def cancelled(reason: str, who: str) -> Ending:
+    """A person stopped it before anything was released."""
+    return Ending(
+        Reason.CANCELLED,
+        f"cancelled by {who}: {reason}; nothing was sent",
+        "Drop the file again if it is to be sent after all.",
+    )
+
+
+def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool) -> Ending:
+    """A person gave a held drop up."""
+    was = f"; it was held: {before.message}" if before else ""
+    step = (
+        f"Records that the tenant does not have are in {Sidecar.REMAINING} beside this report."
+        if some_staged
+        else "Drop a corrected file if the records are still needed."
+    )
+    return Ending(Reason.RESOLVED, f"given up by {who}: {reason}{was}", step)
+
+
+def with_rejects(ending: Ending, rejected_records: int) -> Ending:
+    """Done, but for the records that were left out as faulty (`on_invalid = "split"`)."""
+    if not rejected_records:
+        return ending
+    records = "1 record was" if rejected_records == 1 else f"{rejected_records:,} records were"
+    return Ending(
+        Reason.STAGED_WITH_ERRORS,
+        f"{ending.message}; {records} left out as faulty",
+        f"Correct the records in {Sidecar.REJECTS} as {Sidecar.ERRORS} says and drop that file.",
+    )
+
+
+def with_stage_errors(ending: Ending, staged: Ending, open_errors: int) -> Ending:
+    """What a done drop's ending becomes with `open_errors` lines in error at the tenant.
+
+    `staged` is what it would be without any; a held or failed drop keeps its own ending.
+    """
+    if ending.reason not in (Reason.STAGED, Reason.STAGED_WITH_ERRORS, Reason.RESOLVED):
+        return ending
+    if not open_errors:
+        return staged
+    lines = "1 line is" if open_errors == 1 else f"{open_errors:,} lines are"
+    step = (
+        "Delete these lines in the tenant's Inbound, then correct and drop "
+        f"{Sidecar.REJECTS.lstrip('.')} (beside this report, under this file's name)."
+    )
+    return replace(
+        staged,
+        reason=Reason.STAGED_WITH_ERRORS,
+        message=f"{staged.message}; {lines} in error at the tenant",
+        next_step=f"{step} {staged.next_step}".strip(),
+    )
