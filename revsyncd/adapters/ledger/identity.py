@@ -1,0 +1,140 @@
+"""Which ledger belongs to which root, and who may write to both.
+
+Under `<root>/.revsyncd/` lie `lock` (one instance) and `ledger.json`: the ledger's id and the head
+of its history at the last release or settling. A ledger that is missing, foreign, or older than
+that head was lost or rolled back: going on with it could post twice, so the start is refused.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from revsyncd.adapters.ledger.book import Book
+from revsyncd.core.errors import NoSpace, RefusedToStart
+
+OURS = ".revsyncd"  # under the root
+_REBUILD = (
+    "Restore the newest ledger to `state_dir`. Where there is none, `revsyncd ledger rebuild` makes"
+    " one from the reports; never start with an empty one, it would not know what was posted."
+)
+
+
+@contextmanager
+def only_instance(root: Path, state_dir: Path) -> Iterator[None]:
+    """Hold the locks of both trees. Raises RefusedToStart naming the process that has them."""
+    with ExitStack() as stack:
+        for directory in (state_dir, root / OURS):
+            stack.enter_context(_locked(directory / "lock"))
+        yield
+
+
+def running(root: Path, state_dir: Path) -> bool:
+    """Whether another process holds the locks now."""
+    try:
+        with only_instance(root, state_dir):
+            return False
+    except RefusedToStart:
+        return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(mode=0o750, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise RefusedToStart(
+            f"the lock {path} can't be opened: {error.strerror}",
+            hint="The folder must exist and be writable for the user that runs revsyncd.",
+        ) from error
+    try:
+        _lock(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+        raise RefusedToStart(
+            f"another revsyncd (process {owner}) holds {path}",
+            hint="Stop it first, or give this instance a root and a state_dir of its own.",
+        ) from None
+
+
+class Head:
+    """The head file under the root."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` must exist."""
+        self.path = root / OURS / "ledger.json"
+
+    def prove(self, book: Book) -> None:
+        """Check that the ledger is the root's own and not older than the root proves.
+
+        A new ledger on a root without a head file is adopted. Raises RefusedToStart otherwise.
+        """
+        written = self._read()
+        ours = book.meta("ledger")
+        if written is None:
+            self._adopt(book, ours)
+            return
+        if ours is None or ours != written["ledger"]:
+            what = "is new" if ours is None else f"is {ours}"
+            raise RefusedToStart(
+                f"the root belongs to ledger {written['ledger']} ({self.path}), but the one at"
+                f" {book.path} {what}",
+                hint=_REBUILD,
+            )
+        rows = book.rows("SELECT chain FROM history WHERE n = ?", written["head"])
+        if written["head"] and (not rows or rows[0][0] != written["chain"]):
+            raise RefusedToStart(
+                f"the ledger at {book.path} is older than what {self.path} proves: step"
+                f" {written['head']} of its history is missing or another",
+                hint=_REBUILD,
+            )
+
+    def _adopt(self, book: Book, ours: str | None) -> None:
+        if ours is not None and book.head()[0]:
+            raise RefusedToStart(
+                f"the ledger at {book.path} knows drops, but {self.path} is missing",
+                hint="Is the root mounted, and is it the right one? If its files were removed on"
+                " purpose, give the emptied root a new `state_dir`.",
+            )
+        if ours is None:
+            book.set_meta("ledger", secrets.token_hex(16))
+        self.write(book)
+
+    def _read(self) -> dict[str, object] | None:
+        try:
+            found = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RefusedToStart(f"{self.path} can't be read: {error}", hint=_REBUILD) from error
+        if not isinstance(found, dict) or not {"ledger", "head", "chain"} <= found.keys():
+            raise RefusedToStart(f"{self.path} is not a head file of ours", hint=_REBUILD)
+        return found
+
+    def write(self, book: Book) -> None:
+        """Record the ledger's head, synced. Raises NoSpace; an older head left behind is harmless."""
+        number, chain = book.head()
+        content = {"ledger": book.meta("ledger"), "head": number, "chain": chain}
+        temporary = self.path.with_suffix(".tmp")
+        try:
+            with temporary.open("w") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError as error:
+            raise NoSpace(f"{self.path} can't be written: {error.strerror}") from error
