@@ -136,7 +136,7 @@ def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"ts": now, "level": event.pop("level"), "event": cleaned(str(event.pop("event")))}
     trace = event.pop("exception", None)
-    facts = {cleaned(key): _fact(value) for key, value in event.items()}
+    facts = {cleaned(key): _fact(value) for key, value in event.items() if value is not None}
     if trace is not None:
         facts["exception"] = "\n".join(map(cleaned, str(trace).split("\n")))
     return {**head, **facts, **head}  # first for the order, last to prevail

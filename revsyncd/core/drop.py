@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from revsyncd.core.places import Sidecar, shown, sidecar_name
+
 
 class State(StrEnum):
     """Where a drop stands."""
@@ -205,8 +207,12 @@ class Drop:
 
     @property
     def next_step(self) -> str:
-        """What a person should do, with the drop's own id where a command takes one."""
-        return self.ending.next_step.replace("DROP", self.drop) if self.ending else ""
+        """What a person should do, with the drop's own id and the full names of its sidecars."""
+        step = self.ending.next_step if self.ending else ""
+        for sidecar in Sidecar:
+            full = shown(sidecar_name(self.name, sidecar, self.drop))
+            step = step.replace(f"<file>{sidecar}", full)
+        return step.replace("DROP", self.drop)
 
     def evolve(self, **changes: Any) -> Self:
         """The same drop with other values."""

@@ -1,5 +1,8 @@
 """How a drop ends, in words for the accountant: reason, message, next step. Pure.
 
+In a next step `DROP` stands for the drop's id and `<file>.errors.csv` for the sidecar's full name;
+`Drop.next_step` puts them in.
+
 Endings that follow from the states of the parts are in `revsyncd.core.outcome`.
 """
 
@@ -16,7 +19,7 @@ def invalid(errors: int, by_code: dict[str, int], records: int) -> Ending:
     return Ending(
         Reason.INVALID,
         f"{problems} in {records:,} records ({codes}); nothing was sent",
-        f"Correct the cells that {Sidecar.ERRORS} beside this report names and drop the whole file"
+        f"Correct the cells that <file>{Sidecar.ERRORS} names and drop the whole file"
         " again.",
     )
 
@@ -162,7 +165,7 @@ def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool)
     """A person gave a held drop up."""
     was = f"; it was held: {before.message}" if before else ""
     step = (
-        f"Records that the tenant does not have are in {Sidecar.REMAINING} beside this report."
+        f"Records that the tenant does not have are in <file>{Sidecar.REMAINING}."
         if some_staged
         else "Drop a corrected file if the records are still needed."
     )
@@ -177,7 +180,7 @@ def with_rejects(ending: Ending, rejected_records: int) -> Ending:
     return Ending(
         Reason.STAGED_WITH_ERRORS,
         f"{ending.message}; {records} left out as faulty",
-        f"Correct the records in {Sidecar.REJECTS} as {Sidecar.ERRORS} says and drop that file.",
+        f"Correct the records in <file>{Sidecar.REJECTS} as <file>{Sidecar.ERRORS} says and drop that file.",
     )
 
 
@@ -192,8 +195,7 @@ def with_stage_errors(ending: Ending, staged: Ending, open_errors: int) -> Endin
         return staged
     lines = "1 line is" if open_errors == 1 else f"{open_errors:,} lines are"
     step = (
-        "Delete these lines in the tenant's Inbound, then correct and drop "
-        f"{Sidecar.REJECTS.lstrip('.')} (beside this report, under this file's name)."
+        f"Delete these lines in the tenant's Inbound, then correct and drop <file>{Sidecar.REJECTS}."
     )
     return replace(
         staged,

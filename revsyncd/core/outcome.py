@@ -92,7 +92,7 @@ def _refused(parts: list[Part]) -> Ending:
     return Ending(
         Reason.PARTLY_REFUSED,
         f"{words}; {_records(records_in(parts, PartState.STAGED))} of the file are staged",
-        "Correct what the tenant names in the .remaining.csv beside this report and drop that file:"
+        "Correct what the tenant names in <file>.remaining.csv and drop that file:"
         " it holds exactly the records that the tenant does not have. Do not drop the whole file.",
     )
 

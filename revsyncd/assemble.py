@@ -1,0 +1,268 @@
+"""The only place that knows every class: puts an instance together, runs it, reloads it, stops it."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from revsyncd import __version__
+from revsyncd.adapters.check_process import ProcessChecker
+from revsyncd.adapters.clock import SystemClock
+from revsyncd.adapters.ledger import Ledger, Request
+from revsyncd.adapters.log import configure, get_logger
+from revsyncd.adapters.systemd import Notifier
+from revsyncd.adapters.watcher import watch
+from revsyncd.config import Config, load
+from revsyncd.core.errors import ConfigError, LedgerBroken
+from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.conditions import Conditions
+from revsyncd.pipelines.desk import Desk
+from revsyncd.pipelines.files import Files
+from revsyncd.pipelines.filing import Filing, is_due
+from revsyncd.pipelines.following import Following
+from revsyncd.pipelines.inbound import Inbound
+from revsyncd.pipelines.instance import Instance
+from revsyncd.pipelines.looking import Looking
+from revsyncd.pipelines.mappings import Mappings
+from revsyncd.pipelines.recovery import recover
+from revsyncd.pipelines.register import Register
+from revsyncd.pipelines.sending import Phase, Sending
+from revsyncd.pipelines.stage_errors import StageErrors
+from revsyncd.pipelines.status_files import StatusFiles
+from revsyncd.pipelines.tenant_gate import TenantGate
+from revsyncd.supervisor import Service, ServiceGivenUp, Supervisor
+from revsyncd.tenant_link import TenantLink, open_tenant
+
+__all__ = ["carry_out", "open_tenant", "run_daemon"]
+
+log = get_logger()
+
+EXIT_STOPPED, EXIT_FATAL = 0, 1
+# What a running instance can't change: its tree, its ledger, and whom its identities are about.
+FIXED = ("root", "state_dir")
+
+
+@asynccontextmanager
+async def instance_of(config: Config, ledger: Ledger, link: TenantLink) -> AsyncIterator[Instance]:
+    """An instance on an open ledger; its conditions and drops are not loaded yet."""
+    clock = SystemClock()
+    register = Register(ledger)
+    conditions = Conditions(ledger, clock)
+    gate = TenantGate(link, conditions, clock, register.changed)
+    yield Instance(
+        config=config,
+        clock=clock,
+        ledger=ledger,
+        register=register,
+        conditions=conditions,
+        tenant=link,
+        gate=gate,
+        mappings=Mappings(ledger, clock, link, gate),
+        files=Files(config.state_dir, ProcessChecker()),
+    )
+
+
+async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
+    """Carry out a person's request while no daemon runs; drops that get an ending are filed."""
+    async with (
+        TenantLink.to(config, SystemClock()) as link,
+        instance_of(config, ledger, link) as it,
+    ):
+        concluding = Concluding(it)
+        await recover(it, concluding)
+        done = await Desk(it, concluding, Sending(it, concluding)).answer(request)
+        filing = Filing(it)
+        for drop in list(it.register):
+            if is_due(drop):
+                await filing.file(drop.drop)
+        return done
+
+
+async def run_daemon(path: Path) -> int:
+    """Run until asked to stop; returns the exit code. Raises ConfigError, RefusedToStart."""
+    config = load(path)
+    configure(config.log.level, config.log.format)
+    clock = SystemClock()
+    log.info("daemon.started", version=__version__, config=str(path), root=str(config.root))
+    with Ledger.open(config.root, config.state_dir, clock.now) as ledger:
+        async with TenantLink.to(config, clock) as link, instance_of(config, ledger, link) as it:
+            return await Daemon(it, link, path).run()
+
+
+class Daemon:
+    """The running instance: its services, its signals, its two stages of stopping."""
+
+    def __init__(self, instance: Instance, link: TenantLink, path: Path) -> None:
+        """Wire the services of an instance."""
+        self._instance = instance
+        self._link = link
+        self._path = path
+        self._notifier = Notifier.from_environment()
+        self._concluding = Concluding(instance)
+        self._sending = Sending(instance, self._concluding)
+        self._filing = Filing(instance)
+        self._inbound = Inbound(instance, self._concluding, self._sending, self._filing)
+        self._supervisor = Supervisor(instance.conditions, instance.clock)
+        self._lookers: dict[str, Looking] = {}
+        self._stop_asked = 0
+
+    async def run(self) -> int:
+        """Recover, run the services, stop in stages; returns the exit code."""
+        try:
+            await self._serve()
+        except BaseExceptionGroup as group:
+            fatal = group.subgroup((LedgerBroken, ServiceGivenUp))
+            if fatal is None:
+                raise
+            return _fatal(fatal)
+        log.info("daemon.stopped")
+        return EXIT_STOPPED
+
+    async def _serve(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            await recover(self._instance, self._concluding)
+            async with anyio.create_task_group() as tasks:
+                self._start(tasks)
+                self._tell_ready()
+                async for number in signals:
+                    if number == signal.SIGHUP:
+                        await self._reload(tasks)
+                    else:
+                        self._asked_to_stop(tasks)
+
+    # -- services --------------------------------------------------------------------------------
+
+    def _start(self, tasks: TaskGroup) -> None:
+        it = self._instance
+        following = Following(it, self._concluding)
+        services = [
+            Service("inbound", self._inbound.run, essential=True),
+            Service("following", following.run, essential=True),
+            Service("tenant", it.gate.run, essential=True),
+            Service("token", self._link.keep_token),
+            Service("desk", Desk(it, self._concluding, self._sending).run, essential=True),
+            Service("stage_errors", StageErrors(it, self._filing).run),
+            Service("status", StatusFiles(it).run),
+            Service("token expiry", self._record_token),
+            Service("watchdog", self._feed_watchdog, essential=True),
+        ]
+        for service in services:
+            self._supervisor.start(tasks, service)
+        self._start_folders(tasks)
+
+    def _start_folders(self, tasks: TaskGroup) -> None:
+        self._lookers = {
+            folder.name: Looking(self._instance, folder.name, self._concluding)
+            for folder in self._instance.config.folders
+        }
+        for name, looker in self._lookers.items():
+            self._supervisor.start(tasks, Service(f"folder {name}", looker.run))
+        self._supervisor.start(tasks, Service("watcher", self._watch))
+
+    async def _watch(self) -> None:
+        places = {self._instance.places(name).inbox: name for name in self._lookers}
+
+        def nudge(inbox: Path) -> None:
+            self._lookers[places[inbox]].wake.nudge()
+
+        await watch(list(places), nudge)
+
+    async def _record_token(self) -> None:
+        """Commands read from the ledger how long the token lives."""
+        book = self._instance.ledger.book
+        while True:
+            await self._link.changed.wait()
+            expires = str(self._link.token_expires or "")
+            await self._instance.ledger.run(book.set_meta, "token_expires", expires)
+
+    async def _feed_watchdog(self) -> None:
+        """A sign of life only while the event loop turns and the ledger answers."""
+        interval = self._notifier.watchdog_interval
+        if interval is None:
+            await anyio.sleep_forever()
+        while True:
+            await self._instance.ledger.run(self._instance.ledger.book.head)
+            self._notifier.watchdog()
+            await anyio.sleep((interval or 0) / 3)
+
+    def _tell_ready(self) -> None:
+        folders = len(self._instance.config.folders)
+        self._notifier.ready(f"{folders} folders, {len(list(self._instance.register))} open drops")
+        log.info("daemon.ready", folders=folders)
+
+    # -- reload ----------------------------------------------------------------------------------
+
+    async def _reload(self, tasks: TaskGroup) -> None:
+        """Take a new configuration, or keep the old one and say why."""
+        self._notifier.reloading()
+        try:
+            config = load(self._path)
+            refuse_fixed(self._instance.config, config)
+        except ConfigError as error:
+            log.exception(
+                "config.rejected", error=error.problems, hint="The old one stays in force."
+            )
+        else:
+            await self._apply(config, tasks)
+            log.info("config.reloaded", config=config.digest)
+        self._tell_ready()
+
+    async def _apply(self, config: Config, tasks: TaskGroup) -> None:
+        names = [f"folder {name}" for name in self._lookers]
+        await self._supervisor.stop("watcher", *names)
+        configure(config.log.level, config.log.format)
+        await self._link.renew(config)
+        self._instance.config = config
+        self._start_folders(tasks)
+        self._instance.register.changed.nudge()
+        self._instance.register.accepted.nudge()
+
+    # -- stopping --------------------------------------------------------------------------------
+
+    def _asked_to_stop(self, tasks: TaskGroup) -> None:
+        self._stop_asked += 1
+        if self._stop_asked > 1:
+            log.warning(
+                "daemon.stopping", reason="interrupted; what is on its way will be in doubt"
+            )
+            tasks.cancel_scope.cancel()
+            return
+        self._instance.stopping = True
+        self._notifier.stopping()
+        self._sending.stop_unreleased()
+        log.info("daemon.stopping", uploads=len(self._sending.inflight))
+        tasks.start_soon(self._stop_when_safe, tasks)
+
+    async def _stop_when_safe(self, tasks: TaskGroup) -> None:
+        """Wait for the answers to what was released, and for filing under way, then end the rest."""
+        with anyio.move_on_after(self._instance.config.stop_timeout) as patience:
+            while self._sending.inflight or self._inbound.filing:
+                await self._inbound.quiet.wait()
+        if patience.cancelled_caught:
+            left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
+            log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)
+        tasks.cancel_scope.cancel()
+
+
+def refuse_fixed(old: Config, new: Config) -> None:
+    """Raises ConfigError for what only a restart can change."""
+    problems = [
+        f"{key}: can't be changed by a reload; restart revsyncd"
+        for key in FIXED
+        if getattr(old, key) != getattr(new, key)
+    ]
+    if old.tenant.base_url != new.tenant.base_url:
+        problems.append("tenant.base_url: can't be changed by a reload; restart revsyncd")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _fatal(group: BaseException) -> int:
+    error = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    log.error("daemon.stopped", error=str(error), hint=getattr(error, "hint", ""))
+    return EXIT_FATAL

@@ -1,0 +1,89 @@
+"""Drops get their endings here, and only here: recorded first, filed afterwards."""
+
+from typing import Any
+
+from revsyncd.core import endings
+from revsyncd.core.drop import Drop, Ending, Event, Reason, State
+from revsyncd.core.outcome import Follow, Send, Settle, decide
+from revsyncd.pipelines.instance import Instance
+
+
+class Concluding:
+    """Moves drops to their endings. Callers hold the drop's lock."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Work for an instance."""
+        self._instance = instance
+
+    async def settle(self, drop: Drop, event: Event, ending: Ending, **facts: Any) -> Drop:
+        """Record an ending; the drop is then to be filed."""
+        return await self._instance.register.move(
+            drop.drop,
+            event,
+            ending=ending,
+            settled_at=self._instance.clock.now(),
+            filed=False,
+            **facts,
+        )
+
+    async def duplicate(self, drop: Drop, other: str, **facts: Any) -> None:
+        """The same content was, or may have been, sent before as drop `other`."""
+        folder = self._instance.folder(drop)
+        held = folder is None or folder.on_duplicate == "hold" or drop.state is not State.CLAIMED
+        ledger = self._instance.ledger
+        ending = endings.duplicate(drop, await ledger.run(ledger.drops.get, other), held=held)
+        event = Event.SET_ASIDE if held else Event.INVALID
+        await self.settle(drop, event, ending, duplicate_of=other, **facts)
+
+    async def advance(self, drop_id: str, *, timed_out: bool = False) -> None:
+        """Draw the consequence of what its parts have become."""
+        register = self._instance.register
+        drop, parts = register.drop(drop_id), register.parts(drop_id)
+        folder = self._instance.folder(drop)
+        in_sequence = folder is not None and folder.parts == "sequence"
+        decision = decide(parts, in_sequence=in_sequence, timed_out=timed_out)
+        match decision:
+            case Settle():
+                await self._settle(drop, decision)
+            case Follow() if drop.state is State.SENDING and not _unsent(parts):
+                await register.move(drop_id, Event.ALL_RECEIVED)
+            case Send() if drop.state is State.HELD and drop.reason is Reason.STATUS_TIMEOUT:
+                await self.send_again(drop)
+            case _:
+                pass
+
+    async def send_again(self, drop: Drop, **facts: Any) -> Drop:
+        """Take a held drop back into work to send what is not at the tenant."""
+        return await self._instance.register.move(
+            drop.drop, Event.SENT_AGAIN, ending=None, settled_at=None, filed=False, **facts
+        )
+
+    async def start_over(self, drop: Drop, **facts: Any) -> Drop:
+        """Take a held drop of which nothing was released back into work, to be checked anew."""
+        self._instance.register.forget_plan(drop.drop)
+        return await self._instance.register.move(
+            drop.drop, Event.START_OVER, ending=None, settled_at=None, filed=False, **facts
+        )
+
+    async def _settle(self, drop: Drop, decision: Settle) -> None:
+        ending = decision.ending
+        if decision.event is Event.ALL_STAGED:
+            ending = self._when_staged(drop, ending)
+        if decision.event is Event.SET_ASIDE and drop.state is State.HELD:
+            # Held already: another part's answer may have changed why, and the report says so.
+            if ending != drop.ending:
+                await self._instance.register.note(drop.drop, "held on", ending=ending, filed=False)
+            return
+        await self.settle(drop, decision.event, ending)
+
+    @staticmethod
+    def _when_staged(drop: Drop, ending: Ending) -> Ending:
+        if drop.resolved and drop.resolved.get("verb") == "arrived":
+            said = f"{ending.message}, on the word of {drop.resolved['by']}"
+            ending = Ending(Reason.RESOLVED, said, "Nothing to do.")
+        rejected = drop.checked.rejected_records if drop.checked else 0
+        return endings.with_rejects(ending, rejected)
+
+
+def _unsent(parts: list[Any]) -> bool:
+    return any(part.state == "planned" for part in parts)

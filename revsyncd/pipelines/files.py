@@ -1,0 +1,113 @@
+"""The blocking work on files, off the event loop, as the pipelines call it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from anyio import to_thread
+
+from revsyncd.adapters import inbox, shelves
+from revsyncd.adapters.check_process import ProcessChecker
+from revsyncd.adapters.disk import open_regular
+from revsyncd.checks.contract import CheckJob, CheckResult, Dialect
+from revsyncd.core.drop import Drop
+from revsyncd.core.places import FolderPlaces, Sidecar
+
+T = TypeVar("T")
+
+SMALL = 1 << 20  # bytes: what a manifest or an acknowledgement may have
+Ranges = tuple[tuple[int, int], ...]
+
+
+async def off_loop(work: Callable[..., T], *args: object, **kwargs: object) -> T:
+    """Run blocking work in a thread; a cancellation waits for its end, so nothing is half done."""
+    return await to_thread.run_sync(partial(work, *args, **kwargs))
+
+
+class Files:
+    """Checks, claims and sidecars of one instance. `line_ids` lie in the state directory."""
+
+    def __init__(self, state_dir: Path, checker: ProcessChecker) -> None:
+        """`state_dir` exists."""
+        self._line_ids = state_dir / "line_ids"
+        self.checker = checker
+
+    def line_ids(self, drop: str) -> Path:
+        """Where the index of a drop's line ids is kept."""
+        return self._line_ids / drop
+
+    async def identity(self, path: Path) -> tuple[int, ...]:
+        """Size, mtime and inode. Raises FileNotFoundError."""
+        entry = await off_loop(inbox.entry_at, path)
+        return (entry.size, entry.mtime_ns, entry.inode)
+
+    async def read_small(self, path: Path) -> bytes:
+        """A small regular file's content, cut at 1 MiB."""
+        return await off_loop(_read_small, path)
+
+    async def empty_directory(self, path: Path) -> Path:
+        """A fresh private directory at `path`, whatever was there."""
+        await off_loop(self._line_ids.mkdir, mode=0o700, exist_ok=True)
+        return await off_loop(_fresh, path)
+
+    async def check(self, job: CheckJob) -> CheckResult:
+        """Run the checks outside the event loop. Raises CheckFailed, NoSpace, OSError."""
+        return await self.checker.check(job)
+
+    async def make_work(self, path: Path) -> None:
+        """A drop's work directory, when it comes back from a shelf."""
+        await off_loop(path.mkdir, mode=0o700, exist_ok=True)
+
+    async def publish(self, path: Path, data: bytes) -> None:
+        """Let one of our own files appear whole, replacing the one before."""
+        await off_loop(shelves.publish, path, data, overwrite=True)
+
+    async def publish_records(
+        self, source: Path, dialect: Dialect, ranges: Ranges, target: Path, scratch: Path
+    ) -> None:
+        """Publish the header and these records of `source`, byte for byte, as `target`."""
+        await off_loop(scratch.mkdir, mode=0o700, exist_ok=True)
+        cut = scratch / "selected"
+        await self.checker.select(source, dialect, ranges, cut)
+        await off_loop(_publish_file, cut, target)
+
+    async def remove_sidecar(self, path: Path) -> None:
+        """A sidecar that holds no longer."""
+        await off_loop(path.unlink, missing_ok=True)
+
+    async def reserve(self, day: Path, drop: Drop) -> Path:
+        """Choose a free name in a date folder, and make the folder."""
+        return await off_loop(shelves.reserve, day, drop.file, drop.drop, drop.companion)
+
+    async def shelve(self, source: Path, target: Path, drop: str, companion: Path | None) -> None:
+        """Move a file with its companion. Raises FileExistsError, FileLost."""
+        await off_loop(shelves.shelve, source, target, drop, companion)
+
+    async def remove_work(self, places: FolderPlaces, drop: str) -> None:
+        """Remove what was prepared for a drop."""
+        await off_loop(shelves.remove_work, places, drop)
+
+    async def remove_sidecars(self, beside: Path, drop: str) -> None:
+        """Remove the sidecars of a file that went elsewhere, where they were written anew."""
+        for sidecar in Sidecar:
+            await self.remove_sidecar(shelves.sidecar_path(beside, sidecar, drop))
+
+
+def _fresh(path: Path) -> Path:
+    if path.exists():
+        for old in path.iterdir():
+            old.unlink()
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _read_small(path: Path) -> bytes:
+    with open(open_regular(path), "rb") as file:  # noqa: PTH123  (a descriptor)
+        return file.read(SMALL)
+
+
+def _publish_file(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        shelves.publish(target, iter(partial(file.read, 1 << 16), b""), overwrite=True)
+    source.unlink()

@@ -1,0 +1,251 @@
+"""One folder's inbox: looked at, settled, claimed. Folders do not know of one another."""
+
+import os
+import pwd
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from revsyncd.adapters import inbox
+from revsyncd.adapters.disk import FolderMissing, FolderTrouble
+from revsyncd.adapters.log import get_logger
+from revsyncd.config import Folder
+from revsyncd.core import endings
+from revsyncd.core.drop import Drop, Ending, Event, Reason, State
+from revsyncd.core.errors import NoSpace
+from revsyncd.core.places import (
+    corrected_names,
+    drop_ids_in,
+    is_correction,
+    new_drop_id,
+    shown,
+)
+from revsyncd.core.settle import (
+    Entry,
+    Finding,
+    Ignored,
+    Incomplete,
+    NotAFile,
+    Order,
+    Readiness,
+    Ready,
+    Seen,
+    SettleSettings,
+    Settling,
+)
+from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.conditions import DISK, FOLDER_MISSING
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.register import Wake
+
+log = get_logger()
+
+SHORTEST_PAUSE = 0.02  # seconds
+BREATHER = 3.0  # times as long as the look took
+LOOK_EVERY = 5.0  # seconds at most between two looks: an inbox may get no events at all
+
+Found = Ready | NotAFile | Incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A claimed file with the ending it has at once, if it has one."""
+
+    drop: Drop
+    event: Event | None = None
+    ending: Ending | None = None
+
+
+class Looking:
+    """The service of one folder."""
+
+    def __init__(self, instance: Instance, folder: str, concluding: Concluding) -> None:
+        """Work for a folder of an instance."""
+        self._instance = instance
+        self._name = folder
+        self._concluding = concluding
+        self._settling = Settling()
+        self.wake = Wake()
+
+    @property
+    def _folder(self) -> Folder:
+        return self._instance.config.templates[self._name]
+
+    async def run(self) -> None:
+        """Look on every nudge, when something may have settled, and on a timer."""
+        clock = self._instance.clock
+        while True:
+            began = clock.monotonic()
+            if not self._instance.stopping:
+                await self._round()
+            # A file being written nudges all the time: never spend most of the time looking.
+            await anyio.sleep(max(SHORTEST_PAUSE, BREATHER * (clock.monotonic() - began)))
+            await self.wake.wait(self._pause())
+
+    def _pause(self) -> float:
+        due = self._settling.next_look()
+        if due is None:
+            return LOOK_EVERY
+        return min(max(due - self._instance.clock.monotonic(), 0.001), LOOK_EVERY)
+
+    async def _round(self) -> None:
+        """One look; what is in the way is a condition of this folder and ends with it."""
+        conditions = self._instance.conditions
+        try:
+            await self.look()
+        except FolderMissing as error:
+            await conditions.begin(
+                FOLDER_MISSING, self._name, message=error.message, hint=error.hint
+            )
+        except (FolderTrouble, NoSpace) as error:
+            await conditions.begin(DISK, self._name, message=error.message, hint=error.hint)
+        else:
+            await conditions.end(FOLDER_MISSING, self._name)
+            await conditions.end(DISK, self._name)
+
+    async def look(self) -> None:
+        """List the inbox, and claim what is ready unless claiming is paused."""
+        places = self._instance.places(self._name)
+        now = self._instance.clock.monotonic()
+        entries = await off_loop(inbox.look, places.inbox)
+        findings = self._settling.observe(now, entries, settle_settings(self._folder))
+        for finding in findings:
+            await self._act(finding)
+        await self._mended()
+
+    async def _act(self, finding: Finding) -> None:
+        match finding:
+            case Seen(entry):
+                log.info("drop.seen", folder=self._name, file=shown(entry.name))
+            case Ignored(entry):
+                log.warning(
+                    "drop.ignored",
+                    folder=self._name,
+                    file=shown(entry.name),
+                    hint="No pattern of the folder matches it: rename it, or adapt `include`.",
+                )
+            case Ready() | NotAFile() | Incomplete():
+                if not self._instance.conditions.paused(self._name):
+                    await self._claim(finding)
+
+    async def _claim(self, found: Found) -> None:
+        """Rename into work, then record; a claim that is not recorded is given back."""
+        places = self._instance.places(self._name)
+        now = self._instance.clock.now()
+        drop_id = new_drop_id(now, secrets.token_bytes(10))
+        companion = None if isinstance(found, NotAFile) else found.companion
+        try:
+            claimed = await off_loop(inbox.claim, places, drop_id, found.entry, companion)
+        except inbox.Changed:
+            return  # it settles anew
+        except (FolderTrouble, NoSpace):
+            await off_loop(inbox.give_back, places, drop_id)
+            raise
+        waited = self._instance.clock.monotonic() - found.first_seen
+        taken = self._taken(found, claimed, received_at=now - waited)
+        try:
+            drop = await self._instance.register.add(await self._linked(taken.drop))
+        except NoSpace:
+            await off_loop(inbox.give_back, places, drop_id, companion and companion.name)
+            raise
+        log.info("drop.claimed", **named(drop), size=drop.size)
+        if taken.event is not None and taken.ending is not None:
+            async with self._instance.register.locked(drop_id):
+                await self._concluding.settle(drop, taken.event, taken.ending)
+
+    def _taken(self, found: Found, claimed: inbox.Claimed, received_at: float) -> _Taken:
+        folder, entry = self._folder, claimed.entry
+        # A file written to during the claim has no identity yet: the checks wait until it is still.
+        identity = (entry.size, entry.mtime_ns, entry.inode) if claimed.unchanged else ()
+        drop = Drop(
+            drop=claimed.drop,
+            folder=self._name,
+            file=entry.name,
+            state=State.CLAIMED,
+            tenant=self._instance.config.tenant.base_url,
+            template_name=folder.template_name,
+            kind=folder.kind,
+            received_at=received_at,
+            place=f"{self._name}/.work/{claimed.drop}",
+            name=entry.name,
+            companion=claimed.companion.name if claimed.companion else None,
+            owner=owner(entry.uid),
+            size=entry.size,
+            identity=identity,
+            config=self._instance.config.digest,
+        )
+        if isinstance(found, NotAFile):
+            ending = endings.not_a_file(described(claimed.path, entry))
+            return _Taken(drop, Event.SET_ASIDE, ending)
+        if not claimed.readable:
+            ending = endings.unreadable(entry.mode, drop.owner)
+            return _Taken(drop, Event.SET_ASIDE, ending)
+        if isinstance(found, Incomplete):
+            suffix = settle_settings(folder).companion_suffix
+            return _Taken(drop, Event.SET_ASIDE, endings.no_companion(folder.ready, suffix))
+        if entry.size > folder.max_size:
+            ending = endings.too_large(entry.size, folder.max_size)
+            return _Taken(drop, Event.INVALID, ending)
+        return _Taken(drop)
+
+    async def _linked(self, drop: Drop) -> Drop:
+        """Linked to the earlier drop of which its name says that it is the correction."""
+        if not is_correction(drop.file):
+            return drop
+        ledger = self._instance.ledger
+        earlier = await ledger.run(ledger.drops.earlier_named, self._name)
+        known = {id_ for id_, _ in earlier}
+        for id_ in drop_ids_in(drop.file):
+            if id_ in known:
+                return drop.evolve(correction_of=id_)
+        for name in corrected_names(drop.file):
+            for id_, file in earlier:  # newest first
+                if file == name:
+                    return drop.evolve(correction_of=id_)
+        return drop
+
+    async def _mended(self) -> None:
+        """Take unreadable drops back into work once their permissions allow."""
+        for drop in self._instance.register:
+            unreadable = drop.reason is Reason.UNREADABLE and drop.state is State.HELD
+            if drop.folder != self._name or not unreadable or not drop.filed:
+                continue
+            path = self._instance.path(drop)
+            if await off_loop(os.access, path, os.R_OK):
+                async with self._instance.register.locked(drop.drop):
+                    seen = await self._instance.files.identity(path)
+                    await self._concluding.start_over(drop, identity=seen, size=seen[0])
+
+
+def settle_settings(folder: Folder) -> SettleSettings:
+    """The folder's settings as the settling takes them."""
+    return SettleSettings(
+        folder.include,
+        folder.exclude,
+        Readiness(folder.ready),
+        folder.settle_time,
+        folder.marker_suffix,
+        folder.manifest_suffix,
+        folder.marker_timeout,
+        Order(folder.order),
+    )
+
+
+def owner(uid: int) -> str:
+    """The user's name, else the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def described(path: Path, entry: Entry) -> str:
+    """What a thing is that is no regular file."""
+    if stat.S_ISLNK(entry.mode):
+        return f"a symbolic link to {shown(str(path.readlink()))}"
+    names = {stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket"}
+    return next((name for is_one, name in names.items() if is_one(entry.mode)), "a device")

@@ -1,0 +1,55 @@
+"""What a start finds: the last process may have ended anywhere, by a stop, a kill or a power loss."""
+
+from revsyncd.adapters import inbox, shelves
+from revsyncd.adapters.disk import FolderTrouble
+from revsyncd.adapters.log import get_logger
+from revsyncd.core.drop import Reason
+from revsyncd.core.part import PartState
+from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance, named
+
+log = get_logger()
+
+KILLED = "revsyncd ended after the last chunk was released and before an answer came"
+
+
+async def recover(instance: Instance, concluding: Concluding) -> None:
+    """Make ledger and folders agree before any service runs. Raises NoSpace, LedgerBroken."""
+    await instance.conditions.load()
+    await instance.register.load()
+    await _doubt_released(instance, concluding)
+    for folder in instance.config.folders:
+        try:
+            await _put_in_order(instance, folder.name)
+        except FolderTrouble as error:
+            log.debug("folder.not_recovered", folder=folder.name, error=error.message)
+
+
+async def _doubt_released(instance: Instance, concluding: Concluding) -> None:
+    """Nobody waits for the answers to these any more: only a person, or a late status, can tell."""
+    register = instance.register
+    for drop in list(register):
+        loose = [p for p in register.parts(drop.drop) if p.state is PartState.RELEASED]
+        for part in loose:
+            await register.settle_part(
+                drop.drop, part.part, PartState.IN_DOUBT, message=KILLED, doubt=Reason.IN_DOUBT
+            )
+            log.warning("upload.in_doubt", **named(drop, part), reason="in_doubt", error=KILLED)
+        if loose or register.parts(drop.drop):
+            async with register.locked(drop.drop):
+                await concluding.advance(drop.drop)
+
+
+async def _put_in_order(instance: Instance, folder: str) -> None:
+    """Give back what was claimed but never recorded; remove what was written for nobody."""
+    places = instance.places(folder)
+    await off_loop(shelves.sweep_folder, places)
+    for found in await off_loop(inbox.in_work, places):
+        ledger = instance.ledger
+        drop = await ledger.run(ledger.drops.get, found.drop)
+        if drop is None:
+            back = await off_loop(inbox.give_back, places, found.drop)
+            log.info("drop.given_back", folder=folder, drop=found.drop, files=len(back))
+        elif drop.drop not in instance.register:
+            await instance.files.remove_work(places, found.drop)

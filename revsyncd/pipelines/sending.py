@@ -1,0 +1,277 @@
+"""One part on its way to the tenant, and what its answer does to the ledger.
+
+The order that everything rests on: conditions hold, *then* the ledger commits that the last chunk
+goes, *then* it goes. Whoever wants to stop an upload asks `UploadInFlight.stop`, which is refused
+from the moment at which the commit begins.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import anyio
+
+from revsyncd.adapters.ledger import AlreadyTaken
+from revsyncd.adapters.log import get_logger
+from revsyncd.core import endings
+from revsyncd.core.drop import Drop, Event, Reason, State
+from revsyncd.core.errors import NoSpace
+from revsyncd.core.pace import Pace
+from revsyncd.core.part import Part, PartState, released
+from revsyncd.core.verdict import Judgement, Route, Verdict
+from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.instance import Instance, named
+from revsyncd.ports import NotReleased, Upload
+
+log = get_logger()
+
+RETRIES = Pace(first=1.0, factor=2.0, most=300.0)
+MOST_FAILURES = 10  # of one drop while other calls succeed; then it is held as cannot_send
+
+_RECEIVED = {
+    Verdict.ACCEPTED: PartState.ACCEPTED,
+    Verdict.STAGED: PartState.STAGED,
+    Verdict.REFUSED: PartState.REFUSED,
+    Verdict.IN_DOUBT: PartState.IN_DOUBT,
+}
+_RESULTS = {
+    PartState.ACCEPTED: "upload.accepted",
+    PartState.STAGED: "upload.accepted",
+    PartState.REFUSED: "upload.refused",
+    PartState.IN_DOUBT: "upload.in_doubt",
+}
+
+
+class Phase(StrEnum):
+    """How far an upload is."""
+
+    BEFORE = "before"  # stopping it is safe
+    RELEASED = "released"  # or being released: only an answer may end it
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class UploadInFlight:
+    """The upload of one part in this process."""
+
+    drop: str
+    part: int
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    phase: Phase = Phase.BEFORE
+    changed: bool = False  # the dropped file was written to
+    taken: str | None = None  # the drop that has the same content
+
+    def stop(self) -> None:
+        """Stop it if that is safe; afterwards it is surely not taken."""
+        if self.phase is Phase.BEFORE:
+            self.phase = Phase.STOPPED
+            self.scope.cancel()
+
+
+@dataclass(slots=True)
+class Failures:
+    """A drop's failures in a row, and when (monotonic seconds) it may be tried again."""
+
+    times: int = 0
+    counted: int = 0  # those between which other calls succeeded
+    successes: int = -1  # the gate's count at the last failure
+    retry_at: float = 0.0
+    sign_in_repeated: bool = False
+
+
+class Sending:
+    """Sends parts of one instance; `inflight` and `failures` are read by whoever hands out slots."""
+
+    def __init__(self, instance: Instance, concluding: Concluding) -> None:
+        """Nothing is in flight."""
+        self._instance = instance
+        self._concluding = concluding
+        self.inflight: dict[tuple[str, int], UploadInFlight] = {}
+        self.failures: dict[str, Failures] = {}
+
+    def may_try(self, drop: str) -> bool:
+        """Whether the drop's pause after a failure is over."""
+        failures = self.failures.get(drop)
+        return failures is None or self._instance.clock.monotonic() >= failures.retry_at
+
+    def stop_unreleased(self, drop: str | None = None) -> None:
+        """Stop what is before its last chunk: of one drop, or all."""
+        for upload in list(self.inflight.values()):
+            if drop in (None, upload.drop):
+                upload.stop()
+
+    def take_slot(self, drop_id: str, number: int) -> None:
+        """Count the part as in flight from now on; `send` gives the slot back."""
+        self.inflight[drop_id, number] = UploadInFlight(drop_id, number)
+
+    async def send(self, drop_id: str, number: int) -> None:
+        """Send one part, for which a slot was taken, and record what became of it."""
+        upload = self.inflight[drop_id, number]
+        try:
+            with upload.scope:
+                await self._send(upload)
+        finally:
+            del self.inflight[drop_id, number]
+            self._instance.register.changed.nudge()
+
+    async def _send(self, upload: UploadInFlight) -> None:
+        register = self._instance.register
+        async with register.locked(upload.drop):
+            drop = register.drop(upload.drop)
+            if drop.state is State.CHECKED:
+                drop = await register.move(upload.drop, Event.STARTED)
+        part = register.parts(upload.drop)[upload.part - 1]
+        # Prepared bytes that somebody removed are made anew: FileNotFoundError starts the drop over.
+        await self._instance.files.identity(self._instance.root / part.path)
+        log.info("upload.started", **named(drop, part), records=part.records)
+        started = self._instance.clock.monotonic()
+        judgement = await self._instance.tenant.upload(
+            self._described(drop, part), lambda: self._release(upload)
+        )
+        with anyio.CancelScope(shield=True):
+            async with register.locked(upload.drop):
+                await self._conclude(upload, judgement, started)
+
+    def _described(self, drop: Drop, part: Part) -> Upload:
+        return Upload(
+            Route(part.route),
+            drop.template_name,
+            part.file_name,
+            self._instance.root / part.path,
+            part.size,
+            part.cut,
+            part.sha256,
+            part.records,
+        )
+
+    async def _release(self, upload: UploadInFlight) -> None:
+        """The ledger commits that the last chunk goes. Raises NotReleased to keep it here."""
+        register = self._instance.register
+        dropped = register.drop(upload.drop)
+        if await self._instance.files.identity(self._instance.path(dropped)) != dropped.identity:
+            upload.changed = True
+            raise NotReleased("the dropped file was written to")
+        async with register.locked(upload.drop):
+            self._check_may_go(upload)
+            upload.phase = Phase.RELEASED
+            try:
+                await register.release(upload.drop, upload.part)
+            except AlreadyTaken as taken:
+                upload.phase, upload.taken = Phase.BEFORE, taken.drop
+                raise NotReleased(str(taken)) from taken
+            except NoSpace as error:
+                upload.phase = Phase.BEFORE
+                raise NotReleased(error.message) from error
+
+    def _check_may_go(self, upload: UploadInFlight) -> None:
+        if self._instance.stopping or upload.phase is Phase.STOPPED:
+            raise NotReleased("revsyncd is stopping")
+        drop = self._instance.register.drop(upload.drop)
+        if self._instance.conditions.paused(drop.folder):
+            raise NotReleased("the folder was paused")
+        if drop.state is not State.SENDING:
+            raise NotReleased("the drop was settled meanwhile")
+        # Another part may have been refused, or fallen in doubt, while this one was on its way.
+        ended = (PartState.REFUSED, PartState.IN_DOUBT)
+        if any(p.state in ended for p in self._instance.register.parts(upload.drop)):
+            raise NotReleased("another part was refused or is in doubt")
+
+    async def _conclude(self, upload: UploadInFlight, judgement: Judgement, started: float) -> None:
+        register = self._instance.register
+        drop = register.drop(upload.drop)
+        part = register.parts(upload.drop)[upload.part - 1]
+        state, doubt = self._state(judgement, part)
+        if state is None:
+            await self._not_taken(upload, drop, part, judgement)
+            return
+        now = self._instance.clock.now()
+        part = await register.settle_part(
+            upload.drop,
+            upload.part,
+            state,
+            message=judgement.message,
+            request_id=judgement.request_id,
+            tracking=judgement.tracking,
+            doubt=doubt,
+            accepted_at=now if state is PartState.ACCEPTED else None,
+        )
+        self.failures.pop(upload.drop, None)
+        if state is not PartState.IN_DOUBT:
+            await self._instance.gate.worked(drop.folder)
+        facts = {**named(drop, part), "request_id": part.request_id, "reason": doubt}
+        seconds = round(self._instance.clock.monotonic() - started, 3)
+        if state in (PartState.ACCEPTED, PartState.STAGED):
+            log.info(_RESULTS[state], **facts, seconds=seconds)
+        else:
+            log.warning(_RESULTS[state], **facts, error=part.message, seconds=seconds)
+        await self._concluding.advance(upload.drop)
+
+    def _state(self, judgement: Judgement, part: Part) -> tuple[PartState | None, Reason | None]:
+        """What the part becomes; None when it was surely not taken and is to be tried again."""
+        if judgement.verdict is Verdict.REFUSED:
+            return PartState.REFUSED, None
+        if part.state is not PartState.RELEASED:
+            # Without its last chunk no body was whole, whatever was answered.
+            return None, None
+        if judgement.verdict is Verdict.UNCONFIRMED:
+            if self._instance.config.tenant.without_id == "done":
+                return PartState.STAGED, None
+            return PartState.IN_DOUBT, Reason.UNCONFIRMED
+        state = _RECEIVED.get(judgement.verdict)
+        return state, Reason.IN_DOUBT if state is PartState.IN_DOUBT else None
+
+    async def _not_taken(
+        self, upload: UploadInFlight, drop: Drop, part: Part, judgement: Judgement
+    ) -> None:
+        log.debug("upload.not_taken", **named(drop, part), error=judgement.message)
+        if part.state is PartState.RELEASED:
+            await self._instance.register.settle_part(
+                drop.drop, part.part, PartState.PLANNED, message=judgement.message
+            )
+        if drop.state is not State.SENDING or upload.phase is Phase.STOPPED:
+            return
+        if upload.changed:
+            await self._start_over(drop)
+        elif upload.taken is not None:
+            await self._concluding.duplicate(drop, upload.taken)
+        else:
+            await self._try_later(drop, judgement)
+
+    async def _start_over(self, drop: Drop) -> None:
+        """The dropped file changed after its parts were prepared."""
+        self.stop_unreleased(drop.drop)
+        if released(self._instance.register.parts(drop.drop)):
+            ending = endings.changed_while_sent()
+            await self._concluding.settle(drop, Event.SET_ASIDE, ending)
+            return
+        await self._instance.register.move(drop.drop, Event.START_OVER)
+        self._instance.register.forget_plan(drop.drop)
+
+    async def _try_later(self, drop: Drop, judgement: Judgement) -> None:
+        gate = self._instance.gate
+        failures = self.failures.setdefault(drop.drop, Failures())
+        match judgement.verdict:
+            case Verdict.SIGN_IN if not failures.sign_in_repeated:
+                failures.sign_in_repeated = True
+            case Verdict.SIGN_IN | Verdict.PAUSE_TENANT:
+                await gate.pause_tenant(judgement.message, judgement.hint)
+            case Verdict.PAUSE_FOLDER:
+                await gate.pause_folder(drop.folder, judgement.message, judgement.hint)
+            case Verdict.WAIT:
+                gate.wait(judgement.retry_after)
+            case _:
+                await self._count_failure(drop, failures, judgement)
+
+    async def _count_failure(self, drop: Drop, failures: Failures, judgement: Judgement) -> None:
+        """A failure before the last chunk: repeated for ever, unless only this drop fails."""
+        gate = self._instance.gate
+        failures.times += 1
+        failures.retry_at = self._instance.clock.monotonic() + RETRIES.pause(failures.times)
+        failures.counted += failures.successes < gate.successes
+        failures.successes = gate.successes
+        if failures.counted <= MOST_FAILURES:
+            return
+        parts = self._instance.register.parts(drop.drop)
+        if drop.state is State.SENDING and not any(p.state is PartState.RELEASED for p in parts):
+            del self.failures[drop.drop]
+            ending = endings.cannot_send(failures.times, judgement.message)
+            await self._concluding.settle(drop, Event.SET_ASIDE, ending)

@@ -1,0 +1,128 @@
+"""Whether the tenant, and each folder's template, can be worked with now.
+
+A pause is entered by what the tenant answers and left by itself: the tenant by a probe after growing
+pauses, a folder by letting one upload try again.
+"""
+
+from dataclasses import dataclass, field
+
+from revsyncd.core.errors import Busy, Forbidden, SignInRefused, TenantError, TenantUnusable
+from revsyncd.core.pace import Pace
+from revsyncd.pipelines.conditions import (
+    EVERYWHERE,
+    FOLDER_PAUSED,
+    TENANT_PAUSED,
+    UNREACHABLE,
+    Conditions,
+)
+from revsyncd.pipelines.register import Wake
+from revsyncd.ports import Clock, Tenant
+
+PROBES = Pace(first=5.0, factor=2.0, most=600.0)
+FOLDER_TRIES = Pace(first=30.0, factor=2.0, most=1800.0)
+
+
+@dataclass(slots=True)
+class _Pause:
+    """How often something was refused in a row, and when (monotonic seconds) it may be tried."""
+
+    times: int = 0
+    until: float = 0.0
+
+
+@dataclass(slots=True)
+class TenantGate:
+    """The state of the tenant as the pipelines see it."""
+
+    tenant: Tenant
+    conditions: Conditions
+    clock: Clock
+    changed: Wake
+    successes: int = 0  # answers of any kind that show that the tenant works
+    _probing: Wake = field(default_factory=Wake)
+    _busy_until: float = 0.0
+    _probes: int = 0
+    _busies: int = 0
+    _folders: dict[str, _Pause] = field(default_factory=dict)
+
+    def open(self) -> bool:
+        """Whether calls may be made now."""
+        paused = self.conditions.holds(TENANT_PAUSED)
+        return not paused and self.clock.monotonic() >= self._busy_until
+
+    def folder_open(self, folder: str) -> bool:
+        """Whether the folder's template may be used now; a paused one may be tried when due."""
+        return self.clock.monotonic() >= self._folders.get(folder, _Pause()).until
+
+    def opens_at(self) -> list[float]:
+        """The monotonic times at which something that is closed now may open by itself."""
+        now = self.clock.monotonic()
+        times = [self._busy_until, *(pause.until for pause in self._folders.values())]
+        return [at for at in times if at > now]
+
+    async def worked(self, folder: str | None = None) -> None:
+        """The tenant answered as it should, for this folder's template too if one is named."""
+        self.successes += 1
+        self._busies = 0
+        await self.conditions.end(UNREACHABLE)
+        if folder is not None:
+            self._probes = 0
+            if self._folders.pop(folder, None):
+                await self.conditions.end(FOLDER_PAUSED, folder)
+
+    async def failed(self, error: TenantError, folder: str | None = None) -> None:
+        """A call failed: pause what must pause. The caller repeats its call in its own time."""
+        if isinstance(error, Forbidden) and folder is not None:
+            await self.pause_folder(folder, error.message, error.hint)
+        elif isinstance(error, TenantUnusable | SignInRefused | Forbidden):
+            await self.pause_tenant(error.message, error.hint)
+        elif isinstance(error, Busy):
+            self.wait(error.retry_after)
+        else:
+            await self.conditions.begin(UNREACHABLE, message=error.message, hint=error.hint)
+
+    def wait(self, seconds: float | None) -> None:
+        """Leave the tenant in peace for so long, as it asked."""
+        pause = PROBES.pause(self._busies + 1) if seconds is None else seconds
+        self._busies += 1
+        self._busy_until = max(self._busy_until, self.clock.monotonic() + pause)
+
+    async def pause_folder(self, folder: str, message: str, hint: str) -> None:
+        """The tenant refuses this folder; when it refuses a second one, it is the tenant."""
+        pause = self._folders.setdefault(folder, _Pause())
+        pause.until = self.clock.monotonic() + FOLDER_TRIES.pause(pause.times + 1)
+        pause.times += 1
+        await self.conditions.begin(FOLDER_PAUSED, folder, message=message, hint=hint)
+        if len(self._folders) > 1:
+            await self.pause_tenant(message, hint)
+
+    async def pause_tenant(self, message: str, hint: str) -> None:
+        """Nothing works until a person mends something; probe with growing pauses meanwhile."""
+        await self.conditions.begin(TENANT_PAUSED, message=message, hint=hint)
+        self._probing.nudge()
+
+    async def run(self) -> None:
+        """The probing service: ends a pause of the tenant when a probe succeeds."""
+        while True:
+            if not self.conditions.holds(TENANT_PAUSED):
+                await self._probing.wait()
+                continue
+            await self._probing.wait(PROBES.pause(self._probes + 1))
+            self._probes += 1
+            await self._probe()
+
+    async def _probe(self) -> None:
+        try:
+            await self.tenant.probe()
+        except (TenantUnusable, SignInRefused, Forbidden) as error:
+            await self.conditions.begin(TENANT_PAUSED, message=error.message, hint=error.hint)
+        except TenantError:
+            return  # unreachable now: that says nothing about what paused it
+        else:
+            self._folders.clear()
+            for condition in self.conditions.all():
+                if condition.kind == FOLDER_PAUSED:
+                    await self.conditions.end(FOLDER_PAUSED, condition.scope)
+            await self.conditions.end(TENANT_PAUSED, EVERYWHERE)
+            await self.conditions.end(UNREACHABLE)
+            self.changed.nudge()

@@ -1,0 +1,148 @@
+"""The tenant as configured now: the API's client, replaced whole when the configuration is reloaded.
+
+An upload that is on its way keeps the client with which it began.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Self
+
+import anyio
+
+from revsyncd.adapters.clock import SystemClock
+from revsyncd.adapters.log import get_logger, redact
+from revsyncd.adapters.revenue_api import (
+    ApiSettings,
+    Hooks,
+    OneIdCredentials,
+    RevenueApi,
+    TokenCredentials,
+    connect,
+)
+from revsyncd.config import Config, SecretRef, resolve
+from revsyncd.core.answer_words import AnswerWords
+from revsyncd.core.errors import ConfigError, SignInRefused
+from revsyncd.core.report import utc
+from revsyncd.core.template import Kind, Mapping
+from revsyncd.core.verdict import Judgement, Route, StatusReading
+from revsyncd.pipelines.register import Wake
+from revsyncd.ports import Clock, Release, StageErrorRow, Tenant, Upload
+
+log = get_logger()
+
+
+class TenantLink:
+    """Implements `ports.Tenant` by the client of the moment."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        """Call nobody yet. Raises ConfigError when `ca_file` can't be used."""
+        self._clock = clock
+        self._replaced = Wake()
+        self._old: list[RevenueApi] = []
+        self.token_expires: float | None = None  # seconds since the epoch
+        self.changed = Wake()  # nudged when there is a new token
+        self._api = self._connect(config)
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, config: Config, clock: Clock) -> AsyncIterator[Self]:
+        """A link whose connections are closed at the end."""
+        link = cls(config, clock)
+        try:
+            yield link
+        finally:
+            for api in (*link._old, link._api):
+                await api.aclose()
+
+    async def renew(self, config: Config) -> None:
+        """Use another configuration from the next call on. Raises ConfigError."""
+        api = self._connect(config)
+        self._old.append(self._api)
+        self._api = api
+        self._replaced.nudge()
+
+    async def keep_token(self) -> None:
+        """The service that renews the token ahead, of whichever client is in use."""
+        while True:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._api.tokens.run)
+                await self._replaced.wait()
+                tasks.cancel_scope.cancel()
+
+    async def mapping(self, template_name: str) -> Mapping:
+        """See `ports.Tenant`."""
+        return await self._api.mapping(template_name)
+
+    async def upload(self, upload: Upload, release: Release) -> Judgement:
+        """See `ports.Tenant`."""
+        return await self._api.upload(upload, release)
+
+    async def status(self, route: Route, request_id: int | str, records: int) -> StatusReading:
+        """See `ports.Tenant`."""
+        return await self._api.status(route, request_id, records)
+
+    async def stage_errors(self, kind: Kind) -> list[StageErrorRow]:
+        """See `ports.Tenant`."""
+        return await self._api.stage_errors(kind)
+
+    async def probe(self) -> None:
+        """See `ports.Tenant`."""
+        await self._api.probe()
+
+    def _connect(self, config: Config) -> RevenueApi:
+        answers = config.tenant.answers
+        words = AnswerWords.of(answers.staged, answers.refused, answers.doubt)
+        hooks = Hooks(self._renewed, _refused, redact)
+        return connect(settings(config), credentials(config), words, self._clock, hooks)
+
+    def _renewed(self, expires: float) -> None:
+        log.info("token.renewed", expires=utc(expires))
+        self.token_expires = expires
+        self.changed.nudge()
+
+
+def _refused(error: SignInRefused) -> None:
+    log.warning("token.refused", error=error.message, hint=error.hint)
+
+
+def settings(config: Config) -> ApiSettings:
+    """What the API's client is told of the configuration."""
+    tenant = config.tenant
+    first = config.folders[0].template_name if config.folders else ""
+    return ApiSettings(
+        base_url=tenant.base_url,
+        connect_timeout=tenant.connect_timeout,
+        read_timeout=tenant.read_timeout,
+        upload_timeout=tenant.upload_timeout,
+        proxy=tenant.proxy or "",
+        ca_file=str(tenant.ca_file or ""),
+        probe_template=first,
+    )
+
+
+def credentials(config: Config) -> TokenCredentials | OneIdCredentials:
+    """Where the secrets of the chosen `auth` come from, each time they are needed."""
+    tenant, refs = config.tenant, config.tenant.secrets()
+    if tenant.auth == "oneid":
+        return OneIdCredentials(
+            _secret(refs["client_id"]), _secret(refs["client_secret"]), tenant.token_url
+        )
+    return TokenCredentials(
+        _secret(refs["username"]), _secret(refs["password"]), tenant.role, tenant.client_name
+    )
+
+
+def _secret(ref: SecretRef | None) -> Callable[[], str]:
+    def reveal() -> str:
+        if ref is None:
+            raise ConfigError(["tenant: a secret of the chosen auth is missing"])
+        return resolve(ref).reveal()
+
+    return reveal
+
+
+@asynccontextmanager
+async def open_tenant(config: Config) -> AsyncIterator[Tenant]:
+    """The tenant for a command, signed in when it is first called."""
+    async with TenantLink.to(config, SystemClock()) as link:
+        yield link
