@@ -111,6 +111,16 @@ def _write(path: Path, chunks: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
 
+def try_writing(directory: Path) -> None:
+    """Write, sync and remove a little in `directory`. Raises NoSpace when that is not possible."""
+    trial = directory / f"{_OURS}{next(_numbers)}.tmp"
+    with folder_errors(directory):
+        try:
+            _write(trial, [bytes(1 << 16)])
+        finally:
+            trial.unlink(missing_ok=True)
+
+
 def shelve(source: Path, target: Path, drop: str, companion: Path | None = None) -> None:
     """Move a file to the reserved `target`, its companion before it; repeating is harmless.
 

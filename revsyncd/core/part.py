@@ -23,7 +23,13 @@ class PartState(StrEnum):
 
 
 PART_MOVES: dict[PartState, frozenset[PartState]] = {
-    PartState.PLANNED: frozenset({PartState.RELEASED, PartState.REFUSED}),
+    PartState.PLANNED: frozenset(
+        {
+            PartState.RELEASED,
+            PartState.REFUSED,  # before its last chunk, definitely
+            PartState.IN_DOUBT,  # called received before it was complete: such a tenant is not trusted
+        }
+    ),
     PartState.RELEASED: frozenset(
         {
             PartState.PLANNED,  # definitely not taken: 401, 403, 404, 405, 429, a redirect

@@ -60,7 +60,12 @@ class Filing:
         source = self._instance.path(drop)
         drop = await register.note(drop.drop, revision=drop.revision + 1)
         await self.sidecars.write(drop, await self._where(source, target), target)
-        companion = await self._move(drop, source, target)
+        try:
+            companion = await self._move(drop, source, target)
+        except FileExistsError:  # somebody else put a file there: the next try takes another name
+            await self._instance.files.remove_sidecars(target, drop.drop)
+            await register.note(drop.drop, target=None)
+            raise
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:
             drop = await register.move(drop.drop, Event.FILED, **facts)

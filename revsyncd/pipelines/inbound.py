@@ -24,6 +24,7 @@ from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import DISK
 from revsyncd.pipelines.filing import Filing, in_work, is_due
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.recovery import doubt_released
 from revsyncd.pipelines.register import Wake
 from revsyncd.pipelines.sending import Sending
 
@@ -65,6 +66,8 @@ class Inbound:
 
     async def run(self) -> None:
         """Start whatever may start; wait until something changes or a pause ends."""
+        # After a fault of this very service, uploads may have been cut off past their last chunk.
+        await doubt_released(self._instance, self._concluding)
         async with anyio.create_task_group() as tasks:
             while True:
                 self._file(tasks)
@@ -196,7 +199,6 @@ class Inbound:
             await self._failed(drop_id, error)
         else:
             self._pauses.pop(drop_id, None)
-            await self._recovered()
 
     async def _failed(self, drop_id: str, error: Exception) -> None:
         pause = self._pauses.setdefault(drop_id, _Pause())
@@ -207,10 +209,6 @@ class Inbound:
         elif pause.times == 1 and not isinstance(error, TenantError):
             hint = getattr(error, "hint", "") or "It is tried again with growing pauses."
             log.warning("drop.step_failed", drop=drop_id, error=str(error), hint=hint)
-
-    async def _recovered(self) -> None:
-        if self._instance.conditions.holds(DISK):
-            await self._instance.conditions.end(DISK)
 
     def _rest(self, drop_id: str, seconds: float) -> None:
         pause = self._pauses.setdefault(drop_id, _Pause())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from revsyncd.adapters import inbox
+from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.disk import FolderMissing, FolderTrouble
 from revsyncd.adapters.log import get_logger
 from revsyncd.config import Folder
@@ -112,10 +112,18 @@ class Looking:
         places = self._instance.places(self._name)
         now = self._instance.clock.monotonic()
         entries = await off_loop(inbox.look, places.inbox)
+        if self._instance.conditions.holds(DISK):
+            await self._try_disks()
         findings = self._settling.observe(now, entries, settle_settings(self._folder))
         for finding in findings:
             await self._act(finding)
         await self._mended()
+
+    async def _try_disks(self) -> None:
+        """While a disk was in trouble nothing is claimed: see whether it is over. Raises NoSpace."""
+        for directory in (self._instance.root, self._instance.config.state_dir):
+            await off_loop(shelves.try_writing, directory)
+        await self._instance.conditions.end(DISK)
 
     async def _act(self, finding: Finding) -> None:
         match finding:
@@ -128,9 +136,16 @@ class Looking:
                     file=shown(entry.name),
                     hint="No pattern of the folder matches it: rename it, or adapt `include`.",
                 )
-            case Ready() | NotAFile() | Incomplete():
-                if not self._instance.conditions.paused(self._name):
+            case Ready() | NotAFile() | Incomplete() if self._may_claim():
+                # Never cut off between the rename and its record.
+                with anyio.CancelScope(shield=True):
                     await self._claim(finding)
+            case _:
+                pass
+
+    def _may_claim(self) -> bool:
+        conditions = self._instance.conditions
+        return not (conditions.paused(self._name) or conditions.holds(DISK))
 
     async def _claim(self, found: Found) -> None:
         """Rename into work, then record; a claim that is not recorded is given back."""

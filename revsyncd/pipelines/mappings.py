@@ -3,7 +3,7 @@
 from revsyncd.adapters.ledger import Ledger
 from revsyncd.adapters.log import get_logger
 from revsyncd.config import Folder, load_mapping
-from revsyncd.core.errors import TenantError
+from revsyncd.core.errors import Busy, TenantError, Unreachable
 from revsyncd.core.template import Mapping
 from revsyncd.pipelines.tenant_gate import TenantGate
 from revsyncd.ports import Clock, Tenant
@@ -17,8 +17,8 @@ class Mappings:
     """Mappings by template. One that is older than an hour is fetched anew before it is used."""
 
     def __init__(self, ledger: Ledger, clock: Clock, tenant: Tenant, gate: TenantGate) -> None:
-        """`tenant` may be replaced by a reload."""
-        self.tenant = tenant
+        """`tenant` is asked through `gate`'s leave."""
+        self._tenant = tenant
         self._ledger = ledger
         self._clock = clock
         self._gate = gate
@@ -36,19 +36,24 @@ class Mappings:
             return kept[0]
         try:
             return await self._fetch(folder, base_url)
-        except TenantError as error:
-            await self._gate.failed(error, folder.name)
-            if kept is not None and self._gate.folder_open(folder.name) and self._gate.open():
-                return kept[0]
-            raise
+        except (Unreachable, Busy):
+            if kept is None:
+                raise
+            return kept[0]
 
     def _fresh(self, fetched_at: float) -> bool:
         # A clock set back must not keep an old mapping for ever.
         return 0 <= self._clock.now() - fetched_at < FRESH_FOR
 
     async def _fetch(self, folder: Folder, base_url: str) -> Mapping:
-        mapping = await self.tenant.mapping(folder.template_name)
-        await self._gate.worked()
+        if not (self._gate.open() and self._gate.folder_open(folder.name)):
+            raise Unreachable(f"the mapping of {folder.template_name!r} waits for a pause to end")
+        try:
+            mapping = await self._tenant.mapping(folder.template_name)
+        except TenantError as error:
+            await self._gate.failed(error, folder.name, "mapping")
+            raise
+        await self._gate.worked(folder.name, "mapping")
         before = await self._ledger.run(
             self._ledger.mappings.put, base_url, folder.template_name, mapping
         )

@@ -18,7 +18,7 @@ async def recover(instance: Instance, concluding: Concluding) -> None:
     """Make ledger and folders agree before any service runs. Raises NoSpace, LedgerBroken."""
     await instance.conditions.load()
     await instance.register.load()
-    await _doubt_released(instance, concluding)
+    await doubt_released(instance, concluding)
     for folder in instance.config.folders:
         try:
             await _put_in_order(instance, folder.name)
@@ -26,8 +26,8 @@ async def recover(instance: Instance, concluding: Concluding) -> None:
             log.debug("folder.not_recovered", folder=folder.name, error=error.message)
 
 
-async def _doubt_released(instance: Instance, concluding: Concluding) -> None:
-    """Nobody waits for the answers to these any more: only a person, or a late status, can tell."""
+async def doubt_released(instance: Instance, concluding: Concluding) -> None:
+    """Nobody waits for the answers to released parts any more: only a person can tell."""
     register = instance.register
     for drop in list(register):
         loose = [p for p in register.parts(drop.drop) if p.state is PartState.RELEASED]

@@ -196,7 +196,7 @@ class Sending:
         )
         self.failures.pop(upload.drop, None)
         if state is not PartState.IN_DOUBT:
-            await self._instance.gate.worked(drop.folder)
+            await self._instance.gate.worked(drop.folder, "upload")
         facts = {**named(drop, part), "request_id": part.request_id, "reason": doubt}
         seconds = round(self._instance.clock.monotonic() - started, 3)
         if state in (PartState.ACCEPTED, PartState.STAGED):
@@ -210,8 +210,9 @@ class Sending:
         if judgement.verdict is Verdict.REFUSED:
             return PartState.REFUSED, None
         if part.state is not PartState.RELEASED:
-            # Without its last chunk no body was whole, whatever was answered.
-            return None, None
+            # Without its last chunk no body was whole; a success in answer to it can't be trusted.
+            success = judgement.verdict in (*_RECEIVED, Verdict.UNCONFIRMED)
+            return (PartState.IN_DOUBT, Reason.IN_DOUBT) if success else (None, None)
         if judgement.verdict is Verdict.UNCONFIRMED:
             if self._instance.config.tenant.without_id == "done":
                 return PartState.STAGED, None
@@ -255,7 +256,7 @@ class Sending:
             case Verdict.SIGN_IN | Verdict.PAUSE_TENANT:
                 await gate.pause_tenant(judgement.message, judgement.hint)
             case Verdict.PAUSE_FOLDER:
-                await gate.pause_folder(drop.folder, judgement.message, judgement.hint)
+                await gate.pause_folder(drop.folder, "upload", judgement.message, judgement.hint)
             case Verdict.WAIT:
                 gate.wait(judgement.retry_after)
             case _:
@@ -266,7 +267,10 @@ class Sending:
         gate = self._instance.gate
         failures.times += 1
         failures.retry_at = self._instance.clock.monotonic() + RETRIES.pause(failures.times)
-        failures.counted += failures.successes < gate.successes
+        if failures.successes == gate.successes:
+            await gate.unreachable(judgement.message, judgement.hint)
+        else:
+            failures.counted += 1
         failures.successes = gate.successes
         if failures.counted <= MOST_FAILURES:
             return

@@ -49,7 +49,9 @@ class Sidecars:
             await self._looked_at(drop, parts),
         )
         placed = drop.evolve(name=target.name)
-        report = json.dumps(build(placed, parts, kinship, __version__), indent=1, ensure_ascii=False)
+        report = json.dumps(
+            build(placed, parts, kinship, __version__), indent=1, ensure_ascii=False
+        )
         path = sidecar_path(target, Sidecar.REPORT, drop.drop)
         await self._instance.files.publish(path, f"{report}\n".encode())
 

@@ -26,6 +26,7 @@ FOLDER_TRIES = Pace(first=30.0, factor=2.0, most=1800.0)
 class _Pause:
     """How often something was refused in a row, and when (monotonic seconds) it may be tried."""
 
+    call: str  # what the tenant refused: "mapping" or "upload"; only its success ends the pause
     times: int = 0
     until: float = 0.0
 
@@ -52,7 +53,8 @@ class TenantGate:
 
     def folder_open(self, folder: str) -> bool:
         """Whether the folder's template may be used now; a paused one may be tried when due."""
-        return self.clock.monotonic() >= self._folders.get(folder, _Pause()).until
+        pause = self._folders.get(folder)
+        return pause is None or self.clock.monotonic() >= pause.until
 
     def opens_at(self) -> list[float]:
         """The monotonic times at which something that is closed now may open by itself."""
@@ -60,26 +62,32 @@ class TenantGate:
         times = [self._busy_until, *(pause.until for pause in self._folders.values())]
         return [at for at in times if at > now]
 
-    async def worked(self, folder: str | None = None) -> None:
-        """The tenant answered as it should, for this folder's template too if one is named."""
+    async def worked(self, folder: str = "", call: str = "") -> None:
+        """The tenant answered as it should; `call` is what it did for `folder`."""
         self.successes += 1
         self._busies = 0
         await self.conditions.end(UNREACHABLE)
-        if folder is not None:
+        if call == "upload":
             self._probes = 0
-            if self._folders.pop(folder, None):
-                await self.conditions.end(FOLDER_PAUSED, folder)
+        pause = self._folders.get(folder)
+        if pause is not None and pause.call == call:
+            del self._folders[folder]
+            await self.conditions.end(FOLDER_PAUSED, folder)
 
-    async def failed(self, error: TenantError, folder: str | None = None) -> None:
+    async def failed(self, error: TenantError, folder: str = "", call: str = "") -> None:
         """A call failed: pause what must pause. The caller repeats its call in its own time."""
-        if isinstance(error, Forbidden) and folder is not None:
-            await self.pause_folder(folder, error.message, error.hint)
+        if isinstance(error, Forbidden) and folder:
+            await self.pause_folder(folder, call, error.message, error.hint)
         elif isinstance(error, TenantUnusable | SignInRefused | Forbidden):
             await self.pause_tenant(error.message, error.hint)
         elif isinstance(error, Busy):
             self.wait(error.retry_after)
         else:
-            await self.conditions.begin(UNREACHABLE, message=error.message, hint=error.hint)
+            await self.unreachable(error.message, error.hint)
+
+    async def unreachable(self, message: str, hint: str) -> None:
+        """No call gets through at present; each is repeated in its own time."""
+        await self.conditions.begin(UNREACHABLE, message=message, hint=hint)
 
     def wait(self, seconds: float | None) -> None:
         """Leave the tenant in peace for so long, as it asked."""
@@ -87,9 +95,9 @@ class TenantGate:
         self._busies += 1
         self._busy_until = max(self._busy_until, self.clock.monotonic() + pause)
 
-    async def pause_folder(self, folder: str, message: str, hint: str) -> None:
+    async def pause_folder(self, folder: str, call: str, message: str, hint: str) -> None:
         """The tenant refuses this folder; when it refuses a second one, it is the tenant."""
-        pause = self._folders.setdefault(folder, _Pause())
+        pause = self._folders.setdefault(folder, _Pause(call))
         pause.until = self.clock.monotonic() + FOLDER_TRIES.pause(pause.times + 1)
         pause.times += 1
         await self.conditions.begin(FOLDER_PAUSED, folder, message=message, hint=hint)

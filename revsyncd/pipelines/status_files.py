@@ -1,0 +1,173 @@
+"""`<root>/<folder>/status.txt`: what the folder waits for, for people who see nothing but the folder.
+
+One plain line for each drop that is waiting, in work or held. Each file is rewritten whole when its
+text changes, and only then: a sync client that mirrors the folder has nothing to do meanwhile.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+
+from revsyncd.adapters import inbox
+from revsyncd.adapters.disk import FolderTrouble
+from revsyncd.adapters.log import get_logger
+from revsyncd.config import Config, Folder
+from revsyncd.core.drop import Drop, State
+from revsyncd.core.errors import NoSpace
+from revsyncd.core.places import shown
+from revsyncd.core.settle import (
+    STRAY_AFTER,
+    Entry,
+    Role,
+    SettleSettings,
+    role,
+)
+from revsyncd.pipelines.conditions import SORTS
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance
+from revsyncd.pipelines.looking import settle_settings
+from revsyncd.pipelines.overview import FOLDER_STATES, TENANT_STATES, in_words
+
+log = get_logger()
+
+EVERY = 2.0  # seconds between two looks; a look costs one listing of each inbox
+SHARE = 20.0  # a look at huge inboxes takes at most one part in so many of the time
+MOST_WAITING = 200  # names of an inbox that are listed
+NOTHING = "Nothing is waiting, in work or held."
+
+
+class StatusFiles:
+    """The service that keeps every folder's status.txt current."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Work for an instance."""
+        self._instance = instance
+        self._written: dict[str, list[str]] = {}
+        self._arrivals: dict[str, dict[str, float]] = {}  # by folder and name, epoch seconds
+
+    async def run(self) -> None:
+        """Look, write what changed, rest."""
+        clock = self._instance.clock
+        while True:
+            began = clock.monotonic()
+            await self.refresh()
+            await anyio.sleep(max(EVERY, SHARE * (clock.monotonic() - began)))
+
+    async def refresh(self) -> None:
+        """Write the status of each folder in which something changed."""
+        for folder in self._instance.config.folders:
+            try:
+                await self._refresh(folder)
+            except (FolderTrouble, NoSpace, OSError) as error:
+                # Whoever looks at the inbox or files drops says so; the text is tried again.
+                log.debug("status.not_written", folder=folder.name, error=str(error))
+
+    async def _refresh(self, folder: Folder) -> None:
+        lines = list(self._lines(folder, await self._waiting(folder)))
+        if self._written.get(folder.name) == lines:
+            return
+        text = page(folder.name, lines, self._instance.clock.now(), self._instance.config)
+        path = self._instance.places(folder.name).status
+        await self._instance.files.publish(path, text.encode("utf-8", "backslashreplace"))
+        self._written[folder.name] = lines
+
+    async def _waiting(self, folder: Folder) -> list["Waiting"]:
+        """What lies in the inbox, and since when as far as this process saw."""
+        try:
+            entries = await off_loop(inbox.look, self._instance.places(folder.name).inbox)
+        except FolderTrouble:
+            return []  # a condition of the folder says so
+        now, known = self._instance.clock.now(), self._arrivals.get(folder.name, {})
+        arrivals = {entry.name: known.get(entry.name, now) for entry in entries}
+        self._arrivals[folder.name] = arrivals
+        waiting = [Waiting(entry, arrivals[entry.name], now) for entry in entries]
+        return sorted(waiting, key=lambda one: (one.since, one.entry.name))
+
+    def _lines(self, folder: Folder, waiting: list["Waiting"]) -> Iterator[str]:
+        yield from self._obstacles(folder.name)
+        register, zone = self._instance.register, Zone(self._instance.config)
+        for drop in register:
+            if drop.folder == folder.name:
+                yield drop_line(drop, in_words(drop, register.parts(drop.drop)), zone)
+        settings = settle_settings(folder)
+        lines = [line for one in waiting if (line := waiting_line(one, settings, zone))]
+        yield from lines[:MOST_WAITING]
+        if len(lines) > MOST_WAITING:
+            yield f"… and {len(lines) - MOST_WAITING:,} more files in the inbox."
+
+    def _obstacles(self, folder: str) -> Iterator[str]:
+        """What keeps the whole folder from going on."""
+        kinds = [kind for kind, _ in (*FOLDER_STATES, *TENANT_STATES) if kind in SORTS]
+        zone = Zone(self._instance.config)
+        for condition in self._instance.conditions.all():
+            if condition.kind in kinds and condition.scope in (folder, "*"):
+                yield _line(
+                    "! " + condition.message, f"since {zone.at(condition.since)}", condition.hint
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A name in the inbox, seen since `since`; both times are seconds since the epoch."""
+
+    entry: Entry
+    since: float
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Times as people in the configured time zone write them."""
+
+    config: Config = field(repr=False)
+
+    def at(self, epoch: float) -> str:
+        """`2026-11-23 05:47 CET`."""
+        return (
+            datetime.fromtimestamp(epoch).astimezone(self.config.zone).strftime("%Y-%m-%d %H:%M %Z")
+        )
+
+
+def page(folder: str, lines: list[str], now: float, config: Config) -> str:
+    """The whole file."""
+    head = [
+        f"{folder}: drops that are waiting, in work or held",
+        f"As of {Zone(config).at(now)}; rewritten whenever something changes.",
+        "",
+    ]
+    return "\n".join([*head, *(lines or [NOTHING]), ""])
+
+
+def drop_line(drop: Drop, words: str, zone: Zone) -> str:
+    """A drop that was taken: in work or held."""
+    if drop.state is State.HELD and drop.ending:
+        since = zone.at(drop.settled_at or drop.received_at)
+        told = f"{shown(drop.file)}: held since {since}: {drop.ending.message}"
+        return _line(told, "", drop.next_step)
+    told = f"{shown(drop.file)}: {words}"
+    return _line(told, f"received {zone.at(drop.received_at)}", "")
+
+
+def waiting_line(waiting: Waiting, settings: SettleSettings, zone: Zone) -> str:
+    """A name in the inbox; empty when there is nothing to say about it."""
+    name, since = shown(waiting.entry.name), f"seen since {zone.at(waiting.since)}"
+    match role(waiting.entry.name, settings):
+        case Role.DROP if not waiting.entry.is_directory:
+            suffix = settings.companion_suffix
+            what = f"for {name}{suffix}" if suffix else "until nobody writes to it any more"
+            return _line(f"{name}: waits in the inbox {what}", since, "")
+        case Role.COMPANION | Role.EXCLUDED:
+            return ""
+        case _ if waiting.now - waiting.since < STRAY_AFTER:
+            return ""
+    patterns = " ".join(settings.include)
+    step = f"Drop files whose names match {patterns}, or have `include` of the folder adapted."
+    return _line(f"{name}: ignored, it is none of this folder's files", since, step)
+
+
+def _line(told: str, when: str, step: str) -> str:
+    """One line whatever stands in the texts."""
+    text = f"{told} ({when})." if when else f"{told.rstrip('.')}."
+    return " ".join(f"{text} What to do: {step}".split() if step else text.split())
