@@ -49,7 +49,9 @@ class Preparation:
     max_records: int  # a part's
     keep_together: tuple[str, ...] = ()  # neighbours with equal values stay in one part
     split_off_invalid: bool = False  # on_invalid = "split": leave records with errors out
-    line_ids: Path | None = None  # where to write the index of line ids (see revsyncd.checks.line_ids)
+    line_ids: Path | None = (
+        None  # where to write the index of line ids (see revsyncd.checks.line_ids)
+    )
     so_line_id: str = ""  # labels of the columns with the ids that stage errors name; may be absent
     inv_line_id: str = ""
 
@@ -81,6 +83,7 @@ class Problem:
     code: str
     level: str  # error | warn
     message: str
+    source: str = "check"  # check | tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,22 @@ class CheckResult:
     problems: tuple[Problem, ...]  # the first `problem_limit`, spread over the codes, in file order
     totals: dict[str, str]
     totals_by: tuple[dict[str, str | int], ...]
-    rejected: tuple[tuple[int, int], ...]  # records with errors, as ranges, first and last inclusive
+    rejected: tuple[
+        tuple[int, int], ...
+    ]  # records with errors, as ranges, first and last inclusive
     parts: tuple[PreparedPart, ...]
     normalised: dict[str, int]  # what was brought into the tenant's form: what -> how many cells
-    looks_cut: bool  # no final newline where required, an open quote at the end, a ragged last record
-    file_refused: bool  # an error of the file as a whole (file.*, header.*, manifest.*): nothing is sent
+    looks_cut: (
+        bool  # no final newline where required, an open quote at the end, a ragged last record
+    )
+    file_refused: (
+        bool  # an error of the file as a whole (file.*, header.*, manifest.*): nothing is sent
+    )
     seconds: float
+    unreadable: int = 0  # records without trustworthy cells; in no total
+    unsummed: dict[str, int] = field(
+        default_factory=dict
+    )  # label -> cells that no total could take
 
     @property
     def rejected_records(self) -> int:

@@ -1,0 +1,227 @@
+"""The checks of one file from end to end: one pass that judges the records and writes the parts.
+
+A further reading is needed only where keys seem to repeat, and a second writing only where repeated
+keys, known at the end alone, have to be left out of parts that were written already.
+"""
+
+import time
+
+from revsyncd.checks import keys, manifest
+from revsyncd.checks.cells import shown
+from revsyncd.checks.columns import ColumnChecks, Columns
+from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
+from revsyncd.checks.faults import RecordFaults
+from revsyncd.checks.header import Header, read_header
+from revsyncd.checks.problems import Problems
+from revsyncd.checks.reading import Batch, FileReading
+from revsyncd.checks.sending import Sending
+from revsyncd.checks.structure import Record
+from revsyncd.core.errors import CheckFailed
+
+
+def check(job: CheckJob, progress: Progress | None = None) -> CheckResult:
+    """Check a file and, where the job has a preparation, write its parts and the index of its line ids.
+
+    Raises OSError when the file can't be read, NoSpace when parts can't be written, CheckFailed when
+    the date mask is unknown or the file changes meanwhile.
+    """
+    return _Check(job).run(progress or (lambda _done, _size: None))
+
+
+class _Check:
+    def __init__(self, job: CheckJob) -> None:
+        self._job = job
+        self._problems = Problems(job.rules.levels, job.rules.problem_limit)
+        self._reading = FileReading(job.path, job.dialect)
+        self._newline_required = (
+            job.dialect.final_newline == "require"
+            and self._problems.level("file.final_newline") == "error"
+        )
+        self._faults = RecordFaults(
+            self._problems, self._reading.source, cut_is_told=self._newline_required
+        )
+        self._header: Header | None = None
+        self._begun = False
+        self._columns: ColumnChecks | None = None
+        self._sending: Sending | None = None
+
+    def run(self, progress: Progress) -> CheckResult:
+        started = time.monotonic()
+        size = self._job.path.stat().st_size
+        try:
+            for batch in self._reading.batches():
+                self._take(batch)
+                progress(self._reading.source.size, size)
+            parts = self._end()
+        except BaseException:
+            self._abandon()
+            raise
+        return self._result(parts, time.monotonic() - started)
+
+    def _take(self, batch: Batch) -> None:
+        if not self._begun and self._reading.header is not None:
+            self._begin(self._reading.header, suspect=batch.suspect)
+        rows = self._faults.readable(batch, self._header)
+        if self._columns is None or not rows:
+            return
+        columns = self._columns.check(rows, self._faults.damaged)
+        if self._is_hopeless():
+            self._abandon()
+        if self._sending is not None:
+            self._sending.add(rows, columns, self._problems)
+
+    def _begin(self, header: Record, *, suspect: bool) -> None:
+        self._begun = True
+        if suspect:
+            self._faults.report_characters(header, None)
+        if header.fault is not None:
+            self._faults.report_fault(header, None)
+            return
+        self._header = read_header(header, self._job.mapping, self._job.rules, self._problems)
+        self._columns = ColumnChecks(self._job, self._header, self._problems)
+        self._sending = self._new_sending(self._header)
+
+    def _new_sending(self, header: Header) -> Sending | None:
+        if self._job.preparation is None or self._is_hopeless():
+            return None
+        return Sending(self._job, self._job.preparation, header, self._reading.delimiter)
+
+    def _is_hopeless(self) -> bool:
+        """Whether it is certain that nothing of this file will be sent."""
+        preparation = self._job.preparation
+        splitting = preparation is not None and preparation.split_off_invalid
+        return self._problems.file_refused or (self._problems.errors > 0 and not splitting)
+
+    def _abandon(self) -> None:
+        if self._sending is not None:
+            self._sending.abandon()
+            self._sending = None
+
+    def _end(self) -> tuple[PreparedPart, ...]:
+        self._judge_file()
+        if self._job.manifest is not None:
+            manifest.compare(
+                self._job.manifest,
+                self._problems,
+                records=self._faults.records,
+                sha256=self._reading.source.sha256,
+                totals=self._columns.totals.totals() if self._columns else {},
+            )
+        repeated = self._judge_keys()
+        if repeated and self._header and self._columns and not self._is_hopeless():
+            self._write_again(self._header, self._columns)
+        if self._is_hopeless():
+            self._abandon()
+        return self._sending.finish(self._faults.records) if self._sending else ()
+
+    def _judge_file(self) -> None:
+        source, problems = self._reading.source, self._problems
+        if source.encoding.complaint:
+            problems.add("file.encoding", source.encoding.complaint, line=1)
+        header = self._reading.header
+        if header is None:
+            message = "The file is empty: it has no header and no records. Export it again."
+            problems.add("file.empty", message)
+        elif not self._faults.records:
+            message = "The file has a header and no records below it."
+            problems.add("file.no_records", message, line=header.line)
+        self._judge_end()
+
+    def _judge_end(self) -> None:
+        """A file that ends in the middle: told once, under the first of the names that fit."""
+        if self._problems.by_code["file.unterminated_quote"]:
+            return
+        line, record = self._reading.lines, self._faults.records
+        if not self._reading.ended and self._job.dialect.final_newline == "require":
+            message = (
+                "The last line does not end with a newline, so the file may have been cut on its way."
+                ' Drop it again whole; if it is whole, set final_newline = "allow".'
+            )
+            self._problems.add("file.final_newline", message, line=line, record=record)
+        elif self._reading.source.odd_byte:
+            message = "The file ends in the middle of a character. Drop it again whole."
+            self._problems.add("file.encoding", message, line=line, record=record)
+
+    def _judge_keys(self) -> bool:
+        """Settle which keys repeat; True when one does and that is an error."""
+        if self._columns is None or self._header is None:
+            return False
+        if self._problems.level("record.duplicate") == "off":
+            return False
+        candidates = {index: k.candidates() for index, k in self._columns.keys.items()}
+        for wanted in keys.batches_of(candidates):
+            again = FileReading(self._job.path, self._job.dialect)
+            rows = keys.readable(again.records(), self._header.width)
+            for repeat in keys.repeats(rows, wanted):
+                self._report_repeat(repeat, self._header.column(repeat.column))
+            self._expect_same_file(again)
+        repeated = self._problems.by_code["record.duplicate"] > 0
+        return repeated and self._problems.level("record.duplicate") == "error"
+
+    def _report_repeat(self, repeat: keys.Repeat, label: str) -> None:
+        message = (
+            f"{shown(repeat.value)} stands already in record {repeat.first_record}"
+            f' (line {repeat.first_line}); each "{label}" may stand in the file once.'
+        )
+        self._problems.add(
+            "record.duplicate",
+            message,
+            line=repeat.record.line_of(repeat.column),
+            record=repeat.record.number,
+            column=label,
+            value=repeat.value,
+            order=repeat.column,
+        )
+
+    def _expect_same_file(self, again: FileReading) -> None:
+        if again.source.sha256 != self._reading.source.sha256:
+            hint = "Drop the file again when its sender has finished with it."
+            raise CheckFailed(f"{self._job.path.name} changed while it was checked", hint=hint)
+
+    def _write_again(self, header: Header, checks: ColumnChecks) -> None:
+        """Write the parts once more, now that the records to leave out are known."""
+        if self._sending is None:
+            return
+        self._abandon()
+        self._sending = self._new_sending(header)
+        again = FileReading(self._job.path, self._job.dialect)
+        for batch in again.batches():
+            rows = list(keys.readable(batch.records, header.width))
+            columns: Columns = list(zip(*(row.fields for row in rows), strict=True))
+            if rows and self._sending is not None:
+                checks.normalise(columns)
+                self._sending.add(rows, columns, self._problems)
+        self._expect_same_file(again)
+
+    def _result(self, parts: tuple[PreparedPart, ...], seconds: float) -> CheckResult:
+        source, problems, columns = self._reading.source, self._problems, self._columns
+        return CheckResult(
+            size=source.size,
+            sha256=source.sha256,
+            encoding=source.encoding.name,
+            records=self._faults.records,
+            lines=self._reading.lines,
+            errors=problems.errors,
+            warnings=problems.warnings,
+            by_code=dict(problems.by_code),
+            problems=problems.listed(),
+            totals=columns.totals.totals() if columns else {},
+            totals_by=columns.totals.totals_by() if columns else (),
+            rejected=problems.marks.ranges(),
+            parts=parts,
+            normalised={what: n for what, n in columns.normalised.items() if n} if columns else {},
+            looks_cut=self._looks_cut(),
+            file_refused=problems.file_refused,
+            seconds=seconds,
+            unreadable=self._faults.unreadable,
+            unsummed=columns.totals.unsummed() if columns else {},
+        )
+
+    def _looks_cut(self) -> bool:
+        found = self._problems.by_code
+        return bool(
+            found["file.unterminated_quote"]
+            or (found["file.final_newline"] and self._newline_required)
+            or self._faults.last_is_short
+            or self._reading.source.odd_byte
+        )

@@ -1,0 +1,93 @@
+"""Keys that must be unique in the file, at 8 bytes a record and column.
+
+While the file passes, only hashes are kept. Hashes met twice are candidates; whether their texts are
+equal is settled by reading the file once more, and a file without candidates is not read again.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from revsyncd.checks.structure import Record
+
+CANDIDATES_AT_ONCE = 50_000
+"""How many candidates one further reading settles: bounds memory where a whole file is there twice."""
+
+_BUCKETS = 256
+_LONGEST_KEPT = 200
+_MASK = (1 << 64) - 1
+
+
+class Repeat(NamedTuple):
+    """The later of two records with the same key: where it and the first one stand."""
+
+    record: Record
+    column: int
+    value: str
+    first_record: int
+    first_line: int
+
+
+class Keys:
+    """The hashes of one column's cells."""
+
+    def __init__(self) -> None:
+        """Begin empty. Buckets keep what must be sorted at once small."""
+        self._buckets = [array("Q") for _ in range(_BUCKETS)]
+
+    def add(self, values: Iterable[str]) -> None:
+        """Remember the cells of a batch; an empty cell is no key."""
+        buckets = self._buckets
+        for value in values:
+            if value:
+                hashed = hash(value)
+                buckets[hashed & 0xFF].append(hashed & _MASK)
+
+    def candidates(self) -> Sequence[int]:
+        """Every hash that came more than once."""
+        found = array("Q")
+        for bucket in self._buckets:
+            found.extend(_repeated(bucket))
+        return found
+
+
+def _repeated(bucket: Sequence[int]) -> Iterator[int]:
+    before = last = -1
+    for hashed in sorted(bucket):
+        if hashed == before and hashed != last:
+            yield hashed
+            last = hashed
+        before = hashed
+
+
+def batches_of(candidates: dict[int, Sequence[int]]) -> Iterator[dict[int, frozenset[int]]]:
+    """Column -> hashes, cut so that one reading can keep the texts of all of them."""
+    for column, hashes in candidates.items():
+        for at in range(0, len(hashes), CANDIDATES_AT_ONCE):
+            yield {column: frozenset(hashes[at : at + CANDIDATES_AT_ONCE])}
+
+
+def repeats(records: Iterable[Record], wanted: dict[int, frozenset[int]]) -> Iterator[Repeat]:
+    """Every record whose key, by its text, stood in an earlier one; readable records only."""
+    first: dict[tuple[int, str | bytes], tuple[int, int]] = {}
+    for record in records:
+        for column, hashes in wanted.items():
+            value = record.fields[column]
+            if not value or hash(value) & _MASK not in hashes:
+                continue
+            place = (record.number, record.line_of(column))
+            earlier = first.setdefault((column, _kept(value)), place)
+            if earlier != place:
+                yield Repeat(record, column, value, *earlier)
+
+
+def _kept(value: str) -> str | bytes:
+    if len(value) <= _LONGEST_KEPT:
+        return value
+    return sha256(value.encode("utf-8", "surrogatepass")).digest()
+
+
+def readable(records: Iterable[Record], width: int) -> Iterator[Record]:
+    """The records that the checks by column saw."""
+    return (r for r in records if r.fault is None and len(r.fields) == width)

@@ -1,0 +1,62 @@
+"""Numbers as the tenant wants them: an optional ASCII minus, ASCII digits, at most one decimal point.
+
+Where a folder is configured for another notation ("1.234,50"), such a cell is brought into that form;
+nothing else is ever repaired.
+"""
+
+import re
+from collections.abc import Collection
+
+_PLAIN = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_NINES = str.maketrans("012345678", "999999999")
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` is a number that the tenant takes as it is."""
+    return _PLAIN.fullmatch(text) is not None
+
+
+class NumberForm:
+    """How a folder writes numbers. Distinct shapes ("-999.99") are few where distinct values are many."""
+
+    def __init__(self, decimal: str = ".", thousands: str = "") -> None:
+        """Take the decimal and, if not empty, the thousands separator; both are one character."""
+        self.is_plain = decimal == "." and not thousands
+        self.example = f"-1{thousands}234{decimal}50"
+        self._decimal = decimal
+        self._thousands = thousands
+        self._pattern = _PLAIN if self.is_plain else _grouped(decimal, thousands)
+        self._good_shapes: set[str] = {""}
+
+    def is_number(self, text: str) -> bool:
+        """Whether `text` is a number in this form."""
+        return self._pattern.fullmatch(text) is not None
+
+    def all_good(self, values: Collection[str]) -> bool:
+        """Whether each of `values` is empty or a number: quick for most; False only means "look closer"."""
+        text = "\n".join(values)
+        if text.count("\n") != len(values) - 1:  # one has a newline in it
+            return False
+        shapes = set(text.translate(_NINES).split("\n"))
+        strange = shapes - self._good_shapes
+        if all(len(shape) < _LONGEST_SHAPE and self.is_number(shape) for shape in strange):
+            self._good_shapes |= strange
+            return True
+        return False
+
+    def plain(self, text: str) -> str:
+        """A number of this form, or an empty text, as the tenant wants it."""
+        if self._thousands:
+            text = text.replace(self._thousands, "")
+        return text.replace(self._decimal, ".")
+
+
+_LONGEST_SHAPE = 64  # bounds what is remembered: at most a few thousand shapes of this length exist
+
+
+def _grouped(decimal: str, thousands: str) -> re.Pattern[str]:
+    fraction = f"(?:{re.escape(decimal)}[0-9]*)?"
+    whole = "[0-9]+"
+    if thousands:
+        whole = f"(?:[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+|[0-9]+)"
+    return re.compile(f"-?(?:{whole}{fraction}|{re.escape(decimal)}[0-9]+)")

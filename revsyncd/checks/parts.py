@@ -1,0 +1,205 @@
+"""The parts to upload: UTF-8, comma, CRLF, the header repeated, cut only where the folder allows it."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from revsyncd.checks.contract import Preparation, PreparedPart
+from revsyncd.checks.writing import csv_lines, disk_errors
+
+_COPIED_AT_ONCE = 1 << 20
+
+
+class GroupTooLargeError(Exception):
+    """Records that must stay together are more than a part may have; `record` is the one too many."""
+
+    def __init__(self, record: int) -> None:
+        """Keep the number of the record that has no room."""
+        super().__init__(record)
+        self.record = record
+
+
+class _Mark(NamedTuple):
+    """A point in a part to which it can be cut back."""
+
+    size: int
+    records: int
+    cut: int
+    ranges: int
+    last: int
+    hash: "hashlib._Hash"
+
+
+class _OpenPart:
+    """A part that is being written. The hash runs along; nothing is read again to finish it."""
+
+    def __init__(self, path: Path, header: bytes) -> None:
+        self.path = path
+        self.file = path.open("x+b")
+        self.hash = hashlib.sha256()
+        self.size = 0
+        self.records = 0
+        self.cut = 0
+        self.ranges: list[tuple[int, int]] = []
+        self._append(header)
+
+    def add(self, numbers: Sequence[int], lines: Sequence[str]) -> None:
+        data = "".join(lines).encode()
+        self._append(data)
+        self.take(numbers)
+        self.cut = self.size - _withheld(lines[-1].encode())
+
+    def take(self, numbers: Sequence[int]) -> None:
+        """Count records whose bytes are here."""
+        self.records += len(numbers)
+        if numbers[-1] - numbers[0] + 1 == len(numbers):
+            self._take_range(numbers[0], numbers[-1])
+        else:
+            for number in numbers:
+                self._take_range(number, number)
+
+    def mark(self) -> _Mark:
+        last = self.ranges[-1][1] if self.ranges else 0
+        return _Mark(self.size, self.records, self.cut, len(self.ranges), last, self.hash.copy())
+
+    def cut_back(self, mark: _Mark) -> None:
+        self.file.truncate(mark.size)
+        self.file.seek(mark.size)
+        self.size, self.records, self.cut = mark.size, mark.records, mark.cut
+        self.hash = mark.hash
+        del self.ranges[mark.ranges :]
+        self.ranges[-1] = (self.ranges[-1][0], mark.last)
+
+    def copy_tail(self, source: "_OpenPart", mark: _Mark) -> None:
+        """Append what `source` holds behind `mark`."""
+        source.file.seek(mark.size)
+        while data := source.file.read(_COPIED_AT_ONCE):
+            self._append(data)
+        self.cut = self.size - (source.size - source.cut)
+
+    def _append(self, data: bytes) -> None:
+        self.file.write(data)
+        self.hash.update(data)
+        self.size += len(data)
+
+    def _take_range(self, first: int, last: int) -> None:
+        if self.ranges and self.ranges[-1][1] + 1 == first:
+            self.ranges[-1] = (self.ranges[-1][0], last)
+        else:
+            self.ranges.append((first, last))
+
+
+class PartsWriter:
+    """Writes parts one after another while the records pass. Raises NoSpace."""
+
+    def __init__(self, preparation: Preparation, labels: Sequence[str]) -> None:
+        """Write into the preparation's directory under the header `labels`."""
+        self._directory = preparation.directory
+        self._max_records = preparation.max_records
+        self._header = csv_lines([labels])[0].encode()
+        self._parts: list[_OpenPart] = []
+        self._group: tuple[str, ...] | None = None
+        self._group_numbers: list[int] = []
+        self._group_mark: _Mark | None = None
+
+    def add(self, numbers: Sequence[int], lines: Sequence[str]) -> None:
+        """Add records, by their numbers in the dropped file and their lines, cutting anywhere between them."""
+        with disk_errors(self._directory):
+            at = 0
+            while at < len(numbers):
+                part = self._current()
+                if part.records == self._max_records:
+                    part = self._begin()
+                end = at + self._max_records - part.records
+                part.add(numbers[at:end], lines[at:end])
+                at = end
+
+    def add_groups(
+        self, numbers: Sequence[int], lines: Sequence[str], keys: Sequence[tuple[str, ...]]
+    ) -> None:
+        """Add records of which neighbours with equal keys stay together. Raises GroupTooLargeError."""
+        with disk_errors(self._directory):
+            at = 0
+            for key, run in groupby(keys):
+                end = at + sum(1 for _ in run)
+                self._add_to_group(key, numbers[at:end], lines[at:end])
+                at = end
+
+    def finish(self) -> tuple[PreparedPart, ...]:
+        """Close the parts and describe them."""
+        self._close()
+        return tuple(
+            PreparedPart(
+                part=index,
+                of=len(self._parts),
+                records=part.records,
+                ranges=tuple(part.ranges),
+                path=part.path,
+                size=part.size,
+                sha256=part.hash.hexdigest(),
+                cut=part.cut,
+            )
+            for index, part in enumerate(self._parts, 1)
+        )
+
+    def abandon(self) -> None:
+        """Delete what was written."""
+        for part in self._parts:
+            part.path.unlink(missing_ok=True)
+            with suppress(OSError):  # what could not be written is not wanted any more
+                part.file.close()
+        self._parts.clear()
+
+    def _add_to_group(
+        self, key: tuple[str, ...], numbers: Sequence[int], lines: Sequence[str]
+    ) -> None:
+        part = self._current()
+        if key != self._group:
+            self._group, self._group_numbers, self._group_mark = key, [], part.mark()
+        if part.records + len(numbers) > self._max_records:
+            part = self._move_group(numbers)
+        part.add(numbers, lines)
+        self._group_numbers += numbers
+
+    def _move_group(self, numbers: Sequence[int]) -> _OpenPart:
+        """Begin a part with what the current one already holds of the group."""
+        room = self._max_records - len(self._group_numbers)
+        if len(numbers) > room:
+            raise GroupTooLargeError(numbers[max(room, 0)])
+        before, mark = self._current(), self._group_mark
+        part = self._begin(close=False)
+        if mark is not None and self._group_numbers:
+            part.copy_tail(before, mark)
+            part.take(self._group_numbers)
+            before.cut_back(mark)
+        before.file.close()
+        self._group_mark = None
+        return part
+
+    def _current(self) -> _OpenPart:
+        return self._parts[-1] if self._parts else self._begin()
+
+    def _begin(self, *, close: bool = True) -> _OpenPart:
+        if self._parts and close:
+            self._parts[-1].file.close()
+        path = self._directory / f"p{len(self._parts) + 1:03}.csv"
+        self._parts.append(_OpenPart(path, self._header))
+        return self._parts[-1]
+
+    def _close(self) -> None:
+        with disk_errors(self._directory):
+            for part in self._parts:
+                part.file.close()
+
+
+def _withheld(line: bytes) -> int:
+    """How many of the last record's bytes to withhold: half, and its last delimiter with them.
+
+    Without that delimiter no reader can take what left for a whole record.
+    """
+    half = len(line) // 2
+    delimiter = line.rfind(b",")
+    return len(line) - max(1, half if delimiter < 0 else min(half, delimiter))

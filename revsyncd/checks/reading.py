@@ -1,0 +1,94 @@
+"""One reading of a dropped file: its encoding, its `sep=` line, its header, then its records in batches."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from revsyncd.checks.contract import Dialect
+from revsyncd.checks.source import BLOCK, Block, Source
+from revsyncd.checks.structure import MAX_RECORD, Record, RecordReader
+
+_SEP = re.compile(r'"?sep=([^\w"])"?\r?\n?', re.IGNORECASE)
+_SEP_LENGTH = 16
+
+
+class Batch(NamedTuple):
+    """Records that became complete together; `suspect` when a bad character stands in one of them."""
+
+    records: list[Record]
+    suspect: bool
+
+
+class FileReading:
+    """Reads a file from begin to end once; `header` and `sep_line` are known with the first batch.
+
+    `done` is the count of bytes read so far. Nothing is kept of what went by.
+    """
+
+    def __init__(
+        self, path: Path, dialect: Dialect, *, block: int = BLOCK, limit: int = MAX_RECORD
+    ) -> None:
+        """Read `path` as `dialect` says; a `sep=` line in the file overrides the delimiter."""
+        self.source = Source(path, dialect.encoding, block=block)
+        self.delimiter = dialect.delimiter
+        self.header: Record | None = None
+        self.sep_line = ""  # Excel's first line, with its line end
+        self._limit = limit
+        self._reader = RecordReader(self.delimiter, limit=limit)
+
+    @property
+    def lines(self) -> int:
+        """Physical lines, the `sep=` line included; final when `batches` has ended."""
+        return self._reader.lines
+
+    @property
+    def ended(self) -> bool:
+        """Whether the file ends with a newline; final when `batches` has ended."""
+        return self._reader.ended
+
+    def batches(self) -> Iterator[Batch]:
+        """The records behind the header, one batch a block of the file. Raises OSError."""
+        suspect = False
+        for block, final in _with_last(self._without_sep_line()):
+            # Once is for good: a record may have begun, bad character and all, some blocks before.
+            suspect = suspect or block.suspect
+            records = self._reader.feed(block.text, final=final)
+            if self.header is None and records:
+                self.header = records[0]
+            yield Batch([record for record in records if record.number > 0], suspect)
+
+    def records(self) -> Iterator[Record]:
+        """The records behind the header, one by one."""
+        for batch in self.batches():
+            yield from batch.records
+
+    def _without_sep_line(self) -> Iterator[Block]:
+        blocks = self.source.blocks()
+        text, suspect = "", False
+        for block in blocks:
+            text += block.text
+            suspect = suspect or block.suspect
+            if "\n" in text or len(text) > _SEP_LENGTH:
+                break
+        yield Block(self._take_sep_line(text), suspect)
+        yield from blocks
+
+    def _take_sep_line(self, text: str) -> str:
+        first = text[: text.find("\n") + 1] or text
+        found = _SEP.fullmatch(first)
+        if found is None:
+            return text
+        self.sep_line = first
+        self.delimiter = found[1]
+        self._reader = RecordReader(self.delimiter, line=2, limit=self._limit)
+        return text[len(first) :]
+
+
+def _with_last(blocks: Iterator[Block]) -> Iterator[tuple[Block, bool]]:
+    """Each block with the word whether it is the last one."""
+    before = next(blocks)
+    for block in blocks:
+        yield before, False
+        before = block
+    yield before, True

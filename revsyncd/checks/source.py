@@ -1,0 +1,157 @@
+"""The bytes of a dropped file as text, block by block, with nothing lost on the way.
+
+A byte that does not fit the encoding becomes a lone surrogate (for UTF-16, a lone surrogate stays
+one), so reading goes on behind it, its place is known, and `Source.encode` gives the same bytes back.
+"""
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+BLOCK = 1 << 19
+"""Bytes read at once: enough records for the checks by column to pay, little beside the process."""
+
+_CONTROLS = bytes([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_PYTHON_NAMES = {"windows-1252": "cp1252", "utf-8-sig": "utf-8"}
+_BOMS = (
+    ("utf-8-sig", codecs.BOM_UTF8),
+    ("utf-16-le", codecs.BOM_UTF16_LE),
+    ("utf-16-be", codecs.BOM_UTF16_BE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the file is really read: `name` as reported, its BOM, and what contradicts the configuration."""
+
+    name: str
+    bom: bytes = b""
+    complaint: str = ""
+
+    @property
+    def codec(self) -> str:
+        """Python's name of the codec, without BOM handling."""
+        return _PYTHON_NAMES.get(self.name, self.name)
+
+    @property
+    def errors(self) -> str:
+        """The error handler under which decoding and encoding are exact opposites."""
+        return "surrogatepass" if self.name.startswith("utf-16") else "surrogateescape"
+
+
+class Block(NamedTuple):
+    """A piece of text; `suspect` when it holds a control character or an undecodable byte somewhere."""
+
+    text: str
+    suspect: bool
+
+
+def detect(head: bytes, configured: str) -> Encoding:
+    """Decide by the first bytes; a byte order mark is believed before the configuration.
+
+    A thousand wrong characters would say less than one sentence about the whole file.
+    """
+    for name, bom in _BOMS:
+        if head.startswith(bom):
+            return Encoding(name, bom, _contradiction(name, configured))
+    if configured != "utf-16":
+        return Encoding(configured)
+    return _utf_16_without_bom(head)
+
+
+def _contradiction(found: str, configured: str) -> str:
+    family = found.removesuffix("-sig").removesuffix("-le").removesuffix("-be")
+    if family == configured:
+        return ""
+    return (
+        f"The file begins with the byte order mark of {family}, but the folder expects {configured}."
+        f' Save the file as {configured}, or set encoding = "{family}".'
+    )
+
+
+def _utf_16_without_bom(head: bytes) -> Encoding:
+    complaint = (
+        "The file does not begin with a byte order mark, which utf-16 needs."
+        " Save it as UTF-16 with BOM, or set the folder's encoding to what the file really has."
+    )
+    if head[1:2] == b"\0":
+        return Encoding("utf-16-le", complaint=complaint)
+    if head[:1] == b"\0":
+        return Encoding("utf-16-be", complaint=complaint)
+    return Encoding("utf-8", complaint=complaint if head else "")
+
+
+class Source:
+    """One reading of one file, from its first byte to its last.
+
+    `size` and `sha256` speak of the bytes that went by; they are final when `blocks` has ended.
+    """
+
+    def __init__(self, path: Path, configured: str, *, block: int = BLOCK) -> None:
+        """Read `path`, expected in the encoding `configured`, in pieces of `block` bytes."""
+        self._path = path
+        self._configured = configured
+        self._block = block
+        self._hash = hashlib.sha256()
+        self.encoding = Encoding(configured)
+        self.size = 0
+        self.odd_byte = b""  # half a UTF-16 character at the very end
+
+    @property
+    def sha256(self) -> str:
+        """The hash, in hex, of the bytes read so far."""
+        return self._hash.hexdigest()
+
+    def encode(self, text: str) -> bytes:
+        """The very bytes from which `text` was decoded."""
+        return text.encode(self.encoding.codec, self.encoding.errors)
+
+    def blocks(self) -> Iterator[Block]:
+        """Every piece of text in order, without the byte order mark. Raises OSError."""
+        with self._path.open("rb", buffering=0) as file:
+            head = self._read_head(file)
+            self.encoding = detect(head, self._configured)
+            decoder = codecs.getincrementaldecoder(self.encoding.codec)(self.encoding.errors)
+            text = decoder.decode(head[len(self.encoding.bom) :])
+            while data := self._read(file):
+                yield _block(text)
+                text = decoder.decode(data)
+            yield _block(text + self._last(decoder))
+
+    def _read_head(self, file: BinaryIO) -> bytes:
+        head = b""
+        while len(head) < len(codecs.BOM_UTF8) and (data := self._read(file)):
+            head += data
+        return head
+
+    def _read(self, file: BinaryIO) -> bytes:
+        data = file.read(self._block)
+        self._hash.update(data)
+        self.size += len(data)
+        return data
+
+    def _last(self, decoder: codecs.IncrementalDecoder) -> str:
+        try:
+            return decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:  # UTF-16 alone: its handler knows no half characters
+            return self._take_apart(error.object)
+
+    def _take_apart(self, rest: bytes) -> str:
+        # One odd byte, or the first half of a pair and one odd byte.
+        self.odd_byte = rest[-1:] if len(rest) % 2 else b""
+        whole = rest[: len(rest) - len(self.odd_byte)]
+        return whole.decode(self.encoding.codec, self.encoding.errors)
+
+
+def _block(text: str) -> Block:
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return Block(text, suspect=True)
+    controls = len(data.translate(None, _CONTROLS)) != len(data)
+    return Block(text, controls or (len(data) != len(text) and _C1.search(data) is not None))
