@@ -1,0 +1,126 @@
+"""Every call but uploads: the only module that knows httpx.
+
+Nothing is taken from the environment, no redirect is followed (it would hand the token to another
+host), and an answer's body is read up to a limit.
+"""
+
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+
+from revsyncd.adapters.revenue_api.causes import connect_cause, in_words
+from revsyncd.adapters.revenue_api.settings import ApiSettings
+from revsyncd.core.answers import Answer, Cause
+from revsyncd.core.errors import ConfigError, TenantUnusable, Unreachable
+from revsyncd.core.verdict import NEEDS_TRUST
+from revsyncd.ports import Clock
+
+SMALL = 1 << 20  # bytes of an answer that are read
+LARGE = 64 << 20
+_LONGEST = 10  # times read_timeout: how long a whole answer may take
+_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=30)
+
+NEEDS_NETWORK = "check the network, the proxy and base_url; it is tried again by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: headers may hold secrets, so they show in no repr."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    limit: int = SMALL
+
+    @property
+    def name(self) -> str:
+        """The call for people: method and path, without host, query and secrets."""
+        return f"{self.method} {httpx.URL(self.url).path}"
+
+
+def trust(ca_file: str) -> ssl.SSLContext:
+    """The certificates that are trusted; verification can not be switched off. Raises ConfigError."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            told = f"tenant.ca_file: {ca_file} holds no certificates that can be read ({in_words(error)})"
+            raise ConfigError([f"{told}; name a PEM file"]) from error
+    return context
+
+
+class Transport:
+    """A small pool of connections to the tenant."""
+
+    def __init__(self, settings: ApiSettings, trusted: ssl.SSLContext, clock: Clock) -> None:
+        """Make the pool; it connects when it is first used."""
+        for name in ("httpx", "httpcore"):  # they log addresses, and at DEBUG headers with tokens
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._clock = clock
+        self._longest = _LONGEST * settings.read_timeout
+        self._client = httpx.AsyncClient(
+            verify=trusted,
+            trust_env=False,
+            follow_redirects=False,
+            http2=False,
+            proxy=settings.proxy or None,
+            limits=_LIMITS,
+            timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
+        )
+
+    async def call(self, call: Call) -> Answer:
+        """Make one call and read its answer, whatever its status.
+
+        Raises Unreachable when none comes and TenantUnusable when the handshake fails.
+        """
+        try:
+            with anyio.fail_after(self._longest):
+                return await self._call(call)
+        except httpx.ConnectError as error:
+            raise _not_connected(call, error) from error
+        except (httpx.HTTPError, ssl.SSLError, OSError) as error:  # TimeoutError is an OSError
+            told = in_words(error)
+            raise Unreachable(f"{call.name}: no answer ({told})", hint=NEEDS_NETWORK) from error
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _call(self, call: Call) -> Answer:
+        headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        request = self._client.build_request(
+            call.method, call.url, headers=headers, params=call.params, data=call.form
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            body, complete = await _content(response, call.limit)
+        finally:
+            await response.aclose()
+        told = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, told, body, complete, self._clock.now())
+
+
+async def _content(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    content = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > limit:
+                return bytes(content[:limit]), False
+    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.DecodingError):
+        return bytes(content), False
+    return bytes(content), True
+
+
+def _not_connected(call: Call, error: httpx.ConnectError) -> TenantUnusable | Unreachable:
+    cause, told = connect_cause(error), in_words(error)
+    if cause is Cause.TLS:
+        return TenantUnusable(f"{call.name}: {cause.value} ({told})", hint=NEEDS_TRUST)
+    return Unreachable(f"{call.name}: {cause.value} ({told})", hint=NEEDS_NETWORK)
