@@ -101,10 +101,10 @@ class Daemon:
         self._link = link
         self._path = path
         self._notifier = Notifier.from_environment()
-        self._concluding = Concluding(instance)
-        self._sending = Sending(instance, self._concluding)
+        self.concluding = Concluding(instance)
+        self._sending = Sending(instance, self.concluding)
         self._filing = Filing(instance)
-        self._inbound = Inbound(instance, self._concluding, self._sending, self._filing)
+        self._inbound = Inbound(instance, self.concluding, self._sending, self._filing)
         self._supervisor = Supervisor(instance.conditions, instance.clock)
         self._lookers: dict[str, Looking] = {}
         self._stop_asked = 0
@@ -123,9 +123,9 @@ class Daemon:
 
     async def _serve(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            await recover(self._instance, self._concluding)
+            await recover(self._instance, self.concluding)
             async with anyio.create_task_group() as tasks:
-                self._start(tasks)
+                self.start(tasks)
                 self._tell_ready()
                 async for number in signals:
                     if number == signal.SIGHUP:
@@ -135,15 +135,16 @@ class Daemon:
 
     # -- services --------------------------------------------------------------------------------
 
-    def _start(self, tasks: TaskGroup) -> None:
+    def start(self, tasks: TaskGroup) -> None:
+        """Start every service in a task group."""
         it = self._instance
-        following = Following(it, self._concluding)
+        following = Following(it, self.concluding)
         services = [
             Service("inbound", self._inbound.run, essential=True),
             Service("following", following.run, essential=True),
             Service("tenant", it.gate.run, essential=True),
             Service("token", self._link.keep_token),
-            Service("desk", Desk(it, self._concluding, self._sending).run, essential=True),
+            Service("desk", Desk(it, self.concluding, self._sending).run, essential=True),
             Service("stage_errors", StageErrors(it, self._filing).run),
             Service("status", StatusFiles(it).run),
             Service("token expiry", self._record_token),
@@ -155,7 +156,7 @@ class Daemon:
 
     def _start_folders(self, tasks: TaskGroup) -> None:
         self._lookers = {
-            folder.name: Looking(self._instance, folder.name, self._concluding)
+            folder.name: Looking(self._instance, folder.name, self.concluding)
             for folder in self._instance.config.folders
         }
         for name, looker in self._lookers.items():

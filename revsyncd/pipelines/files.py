@@ -69,6 +69,7 @@ class Files:
         """Publish the header and these records of `source`, byte for byte, as `target`."""
         await off_loop(scratch.mkdir, mode=0o700, exist_ok=True)
         cut = scratch / "selected"
+        await off_loop(cut.unlink, missing_ok=True)  # what a killed process left
         await self.checker.select(source, dialect, ranges, cut)
         await off_loop(_publish_file, cut, target)
 

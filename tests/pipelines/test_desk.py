@@ -1,0 +1,188 @@
+"""A person's word: what it does to a held drop, what is refused, and that it is carried out once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, bench, folder
+
+from revsyncd.simulator import Settings, Words
+
+IDS = ["A1", "A2", "A3"]
+
+
+async def in_doubt(it: Bench) -> str:
+    """A drop whose answer was lost after the tenant had stored it; returns its id."""
+    it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored")
+    it.drop("a.csv", it.content(IDS))
+    line = await it.log.until("drop.held", reason="in_doubt")
+    return str(line["drop"])
+
+
+async def test_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--arrived takes the doubtful part as staged: the drop is done, and nothing is sent again."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        drop = await in_doubt(it)
+        assert (await it.ask("arrived", drop, "seen in File Upload"))[0]
+        await it.log.until("drop.done", drop=drop)
+        report = it.report("a.csv")
+        assert (report["outcome"], report["reason"]) == ("done", "resolved")
+        assert report["resolved"]["by"] == "anna"
+        assert report["resolved"]["reason"] == "seen in File Upload"
+        assert it.stored() == [IDS]
+        assert it.found("a.csv") == [Path("done") / it.found("a.csv")[0].parent.name / "a.csv"]
+
+
+async def test_not_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--not-arrived has the doubtful part sent again; its old report leaves held/."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=500, body="", at="body")
+        it.drop("a.csv", it.content(IDS))
+        drop = (await it.log.until("drop.held", reason="in_doubt"))["drop"]
+        assert it.stored() == []
+        assert (await it.ask("not-arrived", drop))[0]
+        await it.log.until("drop.done", drop=drop)
+        assert it.stored() == [IDS]
+        assert not list((it.root / "orders/held").rglob("*.json"))
+        assert it.report("a.csv")["records_by_state"]["staged"] == 3
+
+
+async def test_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--reject moves a held drop to failed, with what a person said."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        drop = await in_doubt(it)
+        assert (await it.ask("reject", drop, "sent by hand"))[0]
+        await it.log.until("drop.failed", reason="resolved")
+        assert "sent by hand" in it.report("a.csv")["message"]
+
+
+async def test_send_duplicate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--send posts a duplicate once more, because a named person said so."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        it.drop("a.csv", it.content(IDS))
+        first = await it.log.until("drop.done")
+        it.drop("b.csv", it.content(IDS))
+        held = await it.log.until("drop.held", reason="duplicate")
+        assert it.report("b.csv")["duplicate_of"] == first["drop"]
+        assert (await it.ask("send", held["drop"]))[0]
+        await it.log.until("drop.done", file="b.csv")
+        assert it.stored() == [IDS, IDS]
+
+
+async def test_send_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--send takes a file without a final line end as whole."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        it.drop("a.csv", it.content(IDS).removesuffix(b"\r\n"))
+        held = await it.log.until("drop.held", reason="incomplete")
+        assert (await it.ask("send", held["drop"]))[0]
+        await it.log.until("drop.done", file="a.csv")
+        assert it.stored() == [IDS]
+
+
+@pytest.mark.parametrize(
+    ("verb", "would"), [("send", "--arrived"), ("nonsense", "--arrived"), ("cancel", "--reject")]
+)
+async def test_senseless(
+    verb: str, would: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes no sense for the drop's reason is refused, saying what would."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        drop = await in_doubt(it)
+        done, answer = await it.ask(verb, drop)
+        assert not done
+        assert would in answer
+        assert (await it.ledger_drop(drop)).state == "held"
+
+
+async def test_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word about a file that is no longer the dropped one is refused."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        drop = await in_doubt(it)
+        (path,) = (it.root / "orders/held").rglob("a.csv")
+        path.write_bytes(it.content(["Z9"]))
+        done, answer = await it.ask("not-arrived", drop)
+        assert not done
+        assert "SHA-256" in answer
+
+
+async def test_while_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same words work while the daemon is stopped, and the next start goes on from there."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            drop = await in_doubt(it)
+        assert await it.while_stopped("arrived", drop)
+        assert it.report("a.csv")["outcome"] == "done"
+        assert not await it.while_stopped("arrived", drop)
+        async with it.running():
+            it.drop("b.csv", it.content(["B1"]))
+            await it.log.until("drop.done", file="b.csv")
+        assert it.stored() == [IDS, ["B1"]]
+
+
+async def test_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drop or a folder that does not exist is named as such."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        assert "not known" in (await it.ask("arrived", "01NOSUCHDROP"))[1]
+        assert "orders" in (await it.ask("pause", "nosuchfolder"))[1]
+        assert not (await it.ask("resume", "orders"))[0]
+
+
+@pytest.mark.parametrize("scope", ["", "orders"])
+async def test_pause(scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause stops claiming, survives a restart, and ends with resume."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            assert (await it.ask("pause", scope, "period close"))[0]
+            it.drop("a.csv", it.content(IDS))
+            await it.log.until("drop.seen", file="a.csv")
+        async with it.running():
+            await it.log.until("drop.seen", times=2, file="a.csv")
+            assert it.found("a.csv") == [Path("inbox/a.csv")]
+            assert (await it.ask("resume", scope, "closed"))[0]
+            await it.log.until("drop.done", file="a.csv")
+
+
+async def test_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drop of which nothing was released can be cancelled; it goes to failed, unsent."""
+    # Larger than what the sockets' buffers on both sides swallow.
+    async with bench(tmp_path, monkeypatch, settings=Settings(receive_buffer=4096)) as it:
+        it.tenant.trouble.add("stall", on="/v1/upload/file", at="bytes", after_bytes=100)
+        async with it.running():
+            it.drop("a.csv", it.content((str(n) for n in range(40_000)), Doc_Num="x" * 200))
+            started = await it.log.until("upload.started")
+            done, answer = await it.ask("cancel", started["drop"], "wrong month")
+            assert done, answer
+            await it.log.until("drop.failed", reason="cancelled")
+        assert it.stored() == []
+        assert "wrong month" in it.report("a.csv")["message"]
+
+
+async def test_late_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the status time-out a drop is held, the asking goes on, and a late answer settles it."""
+    keys = 'status_timeout = "1s"'
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it:
+        it.tenant.world.hold_staging()
+        async with it.running():
+            it.drop("a.csv", it.content(IDS))
+            await it.log.until("drop.held", reason="status_timeout")
+            it.tenant.world.release_staging()
+            it.tenant.touch()
+            await it.log.until("drop.done", file="a.csv")
+        assert it.stored() == [IDS]
+        assert it.report("a.csv")["outcome"] == "done"
+
+
+async def test_count_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status that counts other records than were sent holds the drop with both numbers."""
+    async with bench(tmp_path, monkeypatch) as it:
+        words: dict[str, Any] = {
+            "message": "2 records staged successfully",
+            "file_log": "2 staged, 0 failed",
+        }
+        it.tenant.world.say_of_upload(Words(refused=False, **words))
+        async with it.running():
+            it.drop("a.csv", it.content(IDS))
+            await it.log.until("drop.held", reason="count_mismatch")
+        report = it.report("a.csv")
+        assert "3 records" in report["message"]
+        assert "2 records" in report["message"]

@@ -1,0 +1,226 @@
+"""The trouble table, row by row, over a real socket: what the tenant does, and what then holds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, bench, folder
+
+from revsyncd.core.pace import Pace
+from revsyncd.core.template import Kind
+
+QUICK = Pace(first=0.05, factor=1.0, most=0.05)
+KIND = Kind.TRANSACTION
+IDS = ["A1", "A2", "A3"]
+
+
+async def dropped(it: Bench, name: str = "a.csv", **cells: str) -> None:
+    """A small right file."""
+    it.drop(name, it.content(IDS, **cells))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"verb": "reset", "at": "head"},
+        {"verb": "close", "at": "head"},
+        {"verb": "answer", "status": 401},
+        {"verb": "answer", "status": 429, "retry_after": 1},
+        {"verb": "answer", "status": 429},
+    ],
+    ids=lambda t: " ".join(str(v) for v in t.values()),
+)
+async def test_not_taken(
+    trouble: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was surely not taken is sent again by itself, and arrives once."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add(on="/v1/upload/file", **trouble)
+        monkeypatch.setattr("revsyncd.pipelines.tenant_gate.PROBES", QUICK)
+        async with it.running():
+            await dropped(it)
+            await it.log.until("drop.done", reason="staged")
+        assert it.stored() == [IDS]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"verb": "reset", "at": "stored"},
+        {"verb": "close", "at": "stored"},
+        {"verb": "stall", "at": "stored"},
+        {"verb": "cut"},
+        {"verb": "html", "at": "stored"},
+        {"verb": "answer", "status": 500, "at": "stored", "body": "oops"},
+        {"verb": "answer", "status": 503, "at": "stored", "retry_after": 1},
+        {"verb": "answer", "status": 302, "at": "stored", "location": "/elsewhere"},
+    ],
+    ids=lambda t: " ".join(str(v) for v in t.values()),
+)
+async def test_lost_answers(
+    trouble: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a definite answer after its last chunk an upload is in doubt: held, never repeated."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add(on="/v1/upload/file", **trouble)
+        async with it.running():
+            await dropped(it)
+            line = await it.log.until("drop.held", reason="in_doubt")
+            assert line["drop"] in line["hint"]
+        async with it.running():  # a restart changes nothing
+            await dropped(it, "b.csv", Doc_Num="D2")
+            await it.log.until("drop.done", file="b.csv")
+        assert it.stored() == [IDS, IDS]
+        report = it.report("a.csv")
+        assert report["records_by_state"]["in_doubt"] == 3
+        part = report["parts"][0]
+        assert part["file_name"] in report["next_step"]
+        assert part["state"] == "in_doubt"
+
+
+REFUSAL = '{"status": "Error", "message": "Upload file is not right"}'
+DOUBTFUL = '{"status": "Error", "message": "Exception occurred while loading"}'
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+async def test_refused(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A definite refusal in the tenant's own words fails the drop with those words."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=status, body=REFUSAL)
+        async with it.running():
+            await dropped(it)
+            await it.log.until("drop.failed", reason="refused")
+            # What was not taken is no duplicate: the same bytes may be dropped again.
+            await dropped(it)
+            await it.log.until("drop.done")
+        report = it.report("a.csv", "orders/failed")
+        assert "Upload file is not right" in report["message"]
+        assert report["records_by_state"]["refused"] == 3
+        assert it.stored() == [IDS]
+
+
+async def test_doubtful_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal in words that leave open whether it was acted on is in doubt."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=400, body=DOUBTFUL)
+        async with it.running():
+            await dropped(it)
+            await it.log.until("drop.held", reason="in_doubt")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_folder_paused(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that the tenant forbids is paused with the remedy and tried again by itself."""
+    monkeypatch.setattr("revsyncd.pipelines.tenant_gate.FOLDER_TRIES", QUICK)
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=status, body="{}")
+        async with it.running():
+            await dropped(it)
+            paused = await it.log.until("folder.paused", folder="orders")
+            assert paused["hint"]
+            await it.log.until("folder.resumed", folder="orders")
+            await it.log.until("drop.done")
+        assert it.stored() == [IDS]
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"status": 405}, {"status": 301, "location": "https://elsewhere.example/"}]
+)
+async def test_tenant_paused(
+    trouble: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person must mend pauses the tenant, which is probed and resumed by itself."""
+    monkeypatch.setattr("revsyncd.pipelines.tenant_gate.PROBES", QUICK)
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/file", **trouble)
+        async with it.running():
+            await dropped(it)
+            paused = await it.log.until("tenant.paused")
+            assert paused["hint"]
+            await it.log.until("tenant.resumed")
+            await it.log.until("drop.done")
+        assert it.stored() == [IDS]
+
+
+async def test_second_folder_pauses_the_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a second folder is forbidden too, it is the tenant's matter."""
+    two = folder("orders") + folder("events", template="Event Upload")
+    async with bench(tmp_path, monkeypatch, folders=two) as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/mapping", status=403, body="{}", times=2)
+        async with it.running():
+            await dropped(it)
+            it.drop("e.csv", b"x\r\n1\r\n", to="events")
+            await it.log.until("tenant.paused")
+        assert not it.stored()
+
+
+async def test_unknown_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template that the tenant does not know pauses its folder; nothing goes to failed."""
+    one = folder("orders", template="No Such Template")
+    async with bench(tmp_path, monkeypatch, folders=one) as it:
+        async with it.running():
+            await dropped(it)
+            await it.log.until("folder.paused", folder="orders")
+        assert next(str(path) for path in it.found("a.csv")).startswith(".work/")
+
+
+@pytest.mark.parametrize("keyword", ["hold", "done"])
+async def test_without_id(keyword: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload received without a request id is held as unconfirmed, or done, as configured."""
+    body = '{"status": "Success", "message": "File received successfully"}'
+    async with bench(tmp_path, monkeypatch, tenant=f'without_id = "{keyword}"') as it:
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=200, body=body, at="stored")
+        async with it.running():
+            await dropped(it)
+            if keyword == "hold":
+                line = await it.log.until("drop.held", reason="unconfirmed")
+                assert "without_id" in line["hint"]
+            else:
+                await it.log.until("drop.done", reason="staged")
+        assert it.stored() == [IDS]
+
+
+async def test_cannot_send(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drop that alone fails again and again, while other calls succeed, is held."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("reset", on="/v1/upload/file", at="head", times=1000)
+        async with it.running():
+            await dropped(it)
+            while not it.log.having("drop.held"):
+                await it.instance.tenant.stage_errors(KIND)
+                await it.instance.gate.worked()
+            line = await it.log.until("drop.held", reason="cannot_send")
+            assert "--send" in line["hint"]
+            it.tenant.trouble.clear()
+            assert (await it.ask("send", line["drop"]))[0]
+            await it.log.until("drop.done")
+        assert it.stored() == [IDS]
+
+
+async def test_refused_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong credentials pause the tenant; nothing is lost, and right ones let everything go on."""
+    monkeypatch.setattr("revsyncd.pipelines.tenant_gate.PROBES", QUICK)
+    monkeypatch.setattr("revsyncd.adapters.token.SLOWEST", QUICK)
+    async with bench(tmp_path, monkeypatch) as it:
+        right = it.tenant.info["password"]
+        monkeypatch.setenv("BENCH_PASSWORD", "wrong")
+        async with it.running():
+            await dropped(it)
+            await it.log.until("tenant.paused")
+            monkeypatch.setenv("BENCH_PASSWORD", right)
+            await it.log.until("tenant.resumed")
+            await it.log.until("drop.done")
+        assert it.stored() == [IDS]
+
+
+async def test_expired_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that the tenant forgot is renewed once, for all who use it."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        await dropped(it)
+        await it.log.until("drop.done", file="a.csv")
+        it.tenant.tokens.expire_all()
+        await dropped(it, "b.csv", Doc_Num="D2")
+        await it.log.until("drop.done", file="b.csv")
+        assert it.tenant.world.counts.sign_ins == 2
