@@ -5,26 +5,20 @@ text changes, and only then: a sync client that mirrors the folder has nothing t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 
 import anyio
 
 from revsyncd.adapters import inbox
 from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.log import get_logger
-from revsyncd.config import Config, Folder
+from revsyncd.config import Folder
 from revsyncd.core.drop import Drop, State
 from revsyncd.core.errors import NoSpace
 from revsyncd.core.places import shown
-from revsyncd.core.settle import (
-    STRAY_AFTER,
-    Entry,
-    Role,
-    SettleSettings,
-    role,
-)
-from revsyncd.pipelines.conditions import SORTS
+from revsyncd.core.settle import STRAY_AFTER, Entry, Role, SettleSettings, role
+from revsyncd.pipelines.conditions import EVERYWHERE
 from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.looking import settle_settings
@@ -36,6 +30,16 @@ EVERY = 2.0  # seconds between two looks; a look costs one listing of each inbox
 SHARE = 20.0  # a look at huge inboxes takes at most one part in so many of the time
 MOST_WAITING = 200  # names of an inbox that are listed
 NOTHING = "Nothing is waiting, in work or held."
+OBSTACLES = frozenset(kind for kind, _ in (*FOLDER_STATES, *TENANT_STATES))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A name in the inbox, seen since `since`; both times are seconds since the epoch."""
+
+    entry: Entry
+    since: float
+    now: float
 
 
 class StatusFiles:
@@ -46,6 +50,10 @@ class StatusFiles:
         self._instance = instance
         self._written: dict[str, list[str]] = {}
         self._arrivals: dict[str, dict[str, float]] = {}  # by folder and name, epoch seconds
+
+    @property
+    def _zone(self) -> tzinfo | None:
+        return self._instance.config.zone
 
     async def run(self) -> None:
         """Look, write what changed, rest."""
@@ -68,12 +76,12 @@ class StatusFiles:
         lines = list(self._lines(folder, await self._waiting(folder)))
         if self._written.get(folder.name) == lines:
             return
-        text = page(folder.name, lines, self._instance.clock.now(), self._instance.config)
+        text = page(folder.name, lines, self._instance.clock.now(), self._zone)
         path = self._instance.places(folder.name).status
         await self._instance.files.publish(path, text.encode("utf-8", "backslashreplace"))
         self._written[folder.name] = lines
 
-    async def _waiting(self, folder: Folder) -> list["Waiting"]:
+    async def _waiting(self, folder: Folder) -> list[Waiting]:
         """What lies in the inbox, and since when as far as this process saw."""
         try:
             entries = await off_loop(inbox.look, self._instance.places(folder.name).inbox)
@@ -85,9 +93,9 @@ class StatusFiles:
         waiting = [Waiting(entry, arrivals[entry.name], now) for entry in entries]
         return sorted(waiting, key=lambda one: (one.since, one.entry.name))
 
-    def _lines(self, folder: Folder, waiting: list["Waiting"]) -> Iterator[str]:
+    def _lines(self, folder: Folder, waiting: list[Waiting]) -> Iterator[str]:
         yield from self._obstacles(folder.name)
-        register, zone = self._instance.register, Zone(self._instance.config)
+        register, zone = self._instance.register, self._zone
         for drop in register:
             if drop.folder == folder.name:
                 yield drop_line(drop, in_words(drop, register.parts(drop.drop)), zone)
@@ -99,60 +107,40 @@ class StatusFiles:
 
     def _obstacles(self, folder: str) -> Iterator[str]:
         """What keeps the whole folder from going on."""
-        kinds = [kind for kind, _ in (*FOLDER_STATES, *TENANT_STATES) if kind in SORTS]
-        zone = Zone(self._instance.config)
         for condition in self._instance.conditions.all():
-            if condition.kind in kinds and condition.scope in (folder, "*"):
-                yield _line(
-                    "! " + condition.message, f"since {zone.at(condition.since)}", condition.hint
-                )
+            if condition.kind in OBSTACLES and condition.scope in (folder, EVERYWHERE):
+                since = f"since {local(condition.since, self._zone)}"
+                yield _line(f"! {condition.message}", since, condition.hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A name in the inbox, seen since `since`; both times are seconds since the epoch."""
-
-    entry: Entry
-    since: float
-    now: float
+def local(epoch: float, zone: tzinfo | None) -> str:
+    """`2026-11-23 05:47 CET`, as people there write times."""
+    return datetime.fromtimestamp(epoch, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """Times as people in the configured time zone write them."""
-
-    config: Config = field(repr=False)
-
-    def at(self, epoch: float) -> str:
-        """`2026-11-23 05:47 CET`."""
-        return (
-            datetime.fromtimestamp(epoch).astimezone(self.config.zone).strftime("%Y-%m-%d %H:%M %Z")
-        )
-
-
-def page(folder: str, lines: list[str], now: float, config: Config) -> str:
+def page(folder: str, lines: list[str], now: float, zone: tzinfo | None) -> str:
     """The whole file."""
     head = [
         f"{folder}: drops that are waiting, in work or held",
-        f"As of {Zone(config).at(now)}; rewritten whenever something changes.",
+        f"As of {local(now, zone)}; rewritten whenever something changes.",
         "",
     ]
     return "\n".join([*head, *(lines or [NOTHING]), ""])
 
 
-def drop_line(drop: Drop, words: str, zone: Zone) -> str:
+def drop_line(drop: Drop, words: str, zone: tzinfo | None) -> str:
     """A drop that was taken: in work or held."""
     if drop.state is State.HELD and drop.ending:
-        since = zone.at(drop.settled_at or drop.received_at)
+        since = local(drop.settled_at or drop.received_at, zone)
         told = f"{shown(drop.file)}: held since {since}: {drop.ending.message}"
         return _line(told, "", drop.next_step)
     told = f"{shown(drop.file)}: {words}"
-    return _line(told, f"received {zone.at(drop.received_at)}", "")
+    return _line(told, f"received {local(drop.received_at, zone)}", "")
 
 
-def waiting_line(waiting: Waiting, settings: SettleSettings, zone: Zone) -> str:
+def waiting_line(waiting: Waiting, settings: SettleSettings, zone: tzinfo | None) -> str:
     """A name in the inbox; empty when there is nothing to say about it."""
-    name, since = shown(waiting.entry.name), f"seen since {zone.at(waiting.since)}"
+    name, since = shown(waiting.entry.name), f"seen since {local(waiting.since, zone)}"
     match role(waiting.entry.name, settings):
         case Role.DROP if not waiting.entry.is_directory:
             suffix = settings.companion_suffix
@@ -168,6 +156,7 @@ def waiting_line(waiting: Waiting, settings: SettleSettings, zone: Zone) -> str:
 
 
 def _line(told: str, when: str, step: str) -> str:
-    """One line whatever stands in the texts."""
-    text = f"{told} ({when})." if when else f"{told.rstrip('.')}."
-    return " ".join(f"{text} What to do: {step}".split() if step else text.split())
+    """One line, whatever stands in the texts."""
+    text = f"{told.rstrip('.')} ({when})." if when else f"{told.rstrip('.')}."
+    whole = f"{text} What to do: {step}" if step else text
+    return " ".join(whole.splitlines())

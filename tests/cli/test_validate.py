@@ -1,0 +1,159 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from made_drops import opened, tree
+from strict_books import PASSWORD, USERNAME
+from strict_tenant import StrictTenant
+
+from revsyncd.config import Config, load, load_mapping
+
+Revsyncd = Callable[..., Result]
+GOOD = b"Doc Line Id,Amount\r\nA,1.50\r\nB,2\r\n"
+BAD = b"Doc Line Id,Amount\r\nA,1.50\r\nB,two\r\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Files that lie anywhere."""
+    contents = {"good": GOOD, "bad": BAD, "empty": b"Doc Line Id,Amount\r\n", "cut": GOOD[:-3]}
+    (tmp_path / "elsewhere").mkdir()
+    found = {name: tmp_path / "elsewhere" / f"{name}.csv" for name in contents}
+    for name, path in found.items():
+        path.write_bytes(contents[name])
+    return found
+
+
+def test_valid(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
+    """A good file is valid; nothing is written beside it or anywhere."""
+    before = sorted(config.path.parent.rglob("*"))
+    result = revsyncd("validate", "transactions", files["good"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"{files['good']}: valid: 2 records, 0 errors, 0 warnings" in result.stdout
+    assert sorted(config.path.parent.rglob("*")) == before
+
+
+def test_not_valid(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
+    """One bad file makes it 1; its problems are told by line, column and value."""
+    result = revsyncd("validate", "transactions", files["good"], files["bad"])
+    assert result.exit_code == 1
+    assert f"{files['bad']}: not valid: 2 records, 1 error, 0 warnings" in result.stdout
+    problem = next(line for line in result.stdout.splitlines() if "cell.number" in line)
+    assert problem.split()[:3] == ["3", "Amount", "two"]
+
+
+@pytest.mark.parametrize("name", ["empty", "cut"])
+def test_what_would_not_be_sent_is_not_valid(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path], name: str
+) -> None:
+    """No records, and a file that looks cut."""
+    assert revsyncd("validate", "transactions", files[name]).exit_code == 1
+
+
+def test_an_empty_file_that_the_folder_takes(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path]
+) -> None:
+    """Where `on_empty` says done, no records are no error."""
+    tree(config.path.parent, more='on_empty = "done"')
+    assert revsyncd("validate", "transactions", files["empty"]).exit_code == 0
+
+
+def test_json(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
+    """A list with one object a file, whose fields are fixed."""
+    result = revsyncd("validate", "transactions", files["good"], files["bad"], "--json")
+    assert result.exit_code == 1
+    good, bad = json.loads(result.stdout)
+    fields = (
+        "file valid records lines sha256 errors warnings by_code totals totals_by problems seconds"
+    )
+    assert set(fields.split()) <= good.keys()
+    assert (good["valid"], good["records"], good["lines"], good["problems"]) == (True, 2, 3, [])
+    [problem] = bad["problems"]
+    assert problem.pop("message")
+    assert problem == {
+        "line": 3,
+        "record": 2,
+        "column": "Amount",
+        "value": "two",
+        "code": "cell.number",
+        "level": "error",
+    }
+
+
+def test_unknown_folder(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
+    """A folder that is not configured is wrong usage, and those that are, are named."""
+    result = revsyncd("validate", "nowhere", files["good"])
+    assert result.exit_code == 2
+    assert "next step: name one of: transactions, events" in result.stderr
+
+
+def test_the_mapping_that_the_daemon_saw(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path]
+) -> None:
+    """Where the folder takes the tenant's, the ledger's copy serves, daemon or not."""
+    with opened(config) as ledger:
+        mapping = load_mapping(config.path.parent / "mapping.toml")
+        ledger.mappings.put(config.tenant.base_url, "Event Upload", mapping)
+        assert revsyncd("validate", "events", files["good"]).exit_code == 0
+    assert revsyncd("validate", "events", files["bad"]).exit_code == 1
+
+
+def test_no_mapping_at_all(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
+    """With neither ledger nor tenant, the tenant is what is missing."""
+    result = revsyncd("validate", "events", files["good"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "code"), [('{"records": 2}', 0), ('{"records": 3}', 1), ("nonsense", 1)]
+)
+def test_a_manifest_beside_the_file(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path], manifest: str, code: int
+) -> None:
+    """Where the folder waits for one, the file is held to it."""
+    tree(config.path.parent, more='ready = "manifest"')
+    assert load(config.path).templates["transactions"].ready == "manifest"
+    files["good"].with_name("good.csv.manifest.json").write_text(manifest)
+    assert revsyncd("validate", "transactions", files["good"]).exit_code == code
+
+
+def test_a_file_that_can_not_be_checked(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, counts as not valid, and the others are checked."""
+    tree(config.path.parent, more='ready = "manifest"')
+    files["bad"].with_name("bad.csv.manifest.json").write_text("[]")
+    result = revsyncd("validate", "transactions", "--json", files["bad"], files["good"])
+    first, second = json.loads(result.stdout)
+    assert (first["valid"], second["valid"]) == (False, True)
+    assert "manifest" in first["error"]
+    assert "next step: have the sender mend the manifest" in result.stderr
+
+
+def test_many_problems_are_cut_short(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path]
+) -> None:
+    """People see the first ones and how many there are."""
+    files["bad"].write_bytes(b"Doc Line Id,Amount\r\n" + b"A,x\r\n" * 50)
+    lines = revsyncd("validate", "transactions", files["bad"]).stdout.splitlines()
+    assert lines[-1] == "  … and 30 more problems; --json lists 50 of all"
+
+
+def test_the_tenants_mapping(
+    revsyncd: Revsyncd,
+    config: Config,
+    files: dict[str, Path],
+    strict_tenant: StrictTenant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no daemon has seen it, the mapping comes from the tenant: other columns are unknown."""
+    monkeypatch.setenv("REVSYNCD_TEST_USER", USERNAME)
+    monkeypatch.setenv("REVSYNCD_TEST_PASSWORD", PASSWORD)
+    tree(config.path.parent, base_url=strict_tenant.base_url)
+    result = revsyncd("validate", "events", files["good"])
+    assert result.exit_code == 1
+    assert "header.unknown" in result.stdout
+    assert strict_tenant.violations == []
