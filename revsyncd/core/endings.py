@@ -19,8 +19,7 @@ def invalid(errors: int, by_code: dict[str, int], records: int) -> Ending:
     return Ending(
         Reason.INVALID,
         f"{problems} in {records:,} records ({codes}); nothing was sent",
-        f"Correct the cells that <file>{Sidecar.ERRORS} names and drop the whole file"
-        " again.",
+        f"Correct what <file>{Sidecar.ERRORS} names and drop the whole file again.",
     )
 
 
@@ -161,6 +160,15 @@ def cancelled(reason: str, who: str) -> Ending:
     )
 
 
+# Reasons under which the tenant may have, or may still take, what the report calls in doubt.
+_MAY_BE_THERE = (
+    Reason.IN_DOUBT,
+    Reason.COUNT_MISMATCH,
+    Reason.UNCONFIRMED,
+    Reason.STATUS_TIMEOUT,
+)
+
+
 def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool) -> Ending:
     """A person gave a held drop up."""
     was = f"; it was held: {before.message}" if before else ""
@@ -169,6 +177,10 @@ def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool)
         if some_staged
         else "Drop a corrected file if the records are still needed."
     )
+    if before and before.reason in _MAY_BE_THERE:
+        step = (
+            f"Some of it may be at the tenant: look there before you drop any of it again. {step}"
+        )
     return Ending(Reason.RESOLVED, f"given up by {who}: {reason}{was}", step)
 
 
@@ -184,6 +196,17 @@ def with_rejects(ending: Ending, rejected_records: int) -> Ending:
     )
 
 
+def when_staged(drop: Drop, staged: Ending) -> Ending:
+    """The ending of a drop whose parts are all staged, before any line in error is known.
+
+    `staged` is what its parts say. Pure in drop and parts, so it can be found again at any time.
+    """
+    if drop.resolved and drop.resolved.get("verb") == "arrived":
+        said = f"{staged.message}, on the word of {drop.resolved['by']}"
+        staged = Ending(Reason.RESOLVED, said, "Nothing to do.")
+    return with_rejects(staged, drop.checked.rejected_records if drop.checked else 0)
+
+
 def with_stage_errors(ending: Ending, staged: Ending, open_errors: int) -> Ending:
     """What a done drop's ending becomes with `open_errors` lines in error at the tenant.
 
@@ -194,12 +217,11 @@ def with_stage_errors(ending: Ending, staged: Ending, open_errors: int) -> Endin
     if not open_errors:
         return staged
     lines = "1 line is" if open_errors == 1 else f"{open_errors:,} lines are"
-    step = (
-        f"Delete these lines in the tenant's Inbound, then correct and drop <file>{Sidecar.REJECTS}."
-    )
+    step = f"Delete these lines in the tenant's Inbound, then correct and drop <file>{Sidecar.REJECTS}."
+    others = "" if staged.reason is Reason.RESOLVED else staged.next_step  # which is: nothing
     return replace(
         staged,
         reason=Reason.STAGED_WITH_ERRORS,
         message=f"{staged.message}; {lines} in error at the tenant",
-        next_step=f"{step} {staged.next_step}".strip(),
+        next_step=f"{step} {others}".strip(),
     )

@@ -148,7 +148,7 @@ def judge(result: CheckResult, folder: Folder, drop: Drop) -> tuple[Event, Endin
     """The ending where nothing is to be sent; None when parts are."""
     if result.looks_cut and "incomplete" not in drop.permitted:
         return Event.SET_ASIDE, endings.cut(result.by_code)
-    if result.records == 0 and not result.file_refused | bool(result.errors - _empty(result)):
+    if result.records == 0 and result.errors <= _empty(result):
         event = {"fail": Event.INVALID, "done": Event.NOTHING_TO_SEND, "hold": Event.SET_ASIDE}
         return event[folder.on_empty], endings.empty(folder.on_empty)
     if not result.parts:
@@ -204,6 +204,8 @@ def summary(result: CheckResult, mapping: Mapping) -> Checked:
         totals_by=result.totals_by,
         normalised=dict(result.normalised),
         rejected=result.rejected,
+        unreadable=result.unreadable,
+        unsummed=dict(result.unsummed),
         mapping=mapping.digest,
     )
 

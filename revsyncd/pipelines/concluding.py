@@ -3,8 +3,10 @@
 from typing import Any
 
 from revsyncd.core import endings
-from revsyncd.core.drop import Drop, Ending, Event, Reason, State
+from revsyncd.core.drop import Drop, Ending, Event, Reason, State, advance
 from revsyncd.core.outcome import Follow, Send, Settle, decide
+from revsyncd.core.places import shown
+from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance
 
 
@@ -17,13 +19,33 @@ class Concluding:
 
     async def settle(self, drop: Drop, event: Event, ending: Ending, **facts: Any) -> Drop:
         """Record an ending; the drop is then to be filed."""
+        await self._stop_folder(drop, event)
+        now = self._instance.clock.now()
         return await self._instance.register.move(
-            drop.drop,
-            event,
-            ending=ending,
-            settled_at=self._instance.clock.now(),
-            filed=False,
-            **facts,
+            drop.drop, event, ending=ending, settled_at=now, filed=False, **facts
+        )
+
+    async def with_ending(self, drop: Drop, event: Event, ending: Ending) -> Drop:
+        """A new drop that has its ending before it is recorded: at no moment may it be checked."""
+        await self._stop_folder(drop, event)
+        now = self._instance.clock.now()
+        return drop.evolve(state=advance(drop.state, event), ending=ending, settled_at=now)
+
+    async def _stop_folder(self, drop: Drop, event: Event) -> None:
+        """Where the folder stops on failure, it does so before its next drop's turn has come.
+
+        For a drop that was held before, it has stopped already, and a person may have resumed it.
+        """
+        folder, becomes = self._instance.folder(drop), advance(drop.state, event)
+        stops = folder is not None and folder.on_failure == "stop"
+        if not stops or drop.state is State.HELD or becomes not in (State.FAILED, State.HELD):
+            return
+        await self._instance.conditions.begin(
+            STOPPED,
+            drop.folder,
+            message=f"{shown(drop.file)} ended in {becomes}/ and the folder stops on failure",
+            hint=f"Drop its correction, or `revsyncd resume {drop.folder}` to go on without it.",
+            drop=drop.drop,
         )
 
     async def duplicate(self, drop: Drop, other: str, **facts: Any) -> None:
@@ -68,21 +90,13 @@ class Concluding:
     async def _settle(self, drop: Drop, decision: Settle) -> None:
         ending = decision.ending
         if decision.event is Event.ALL_STAGED:
-            ending = self._when_staged(drop, ending)
+            ending = endings.when_staged(drop, ending)
         if decision.event is Event.SET_ASIDE and drop.state is State.HELD:
             # Held already: another part's answer may have changed why, and the report says so.
             if ending != drop.ending:
                 await self._instance.register.note(drop.drop, "held on", ending=ending, filed=False)
             return
         await self.settle(drop, decision.event, ending)
-
-    @staticmethod
-    def _when_staged(drop: Drop, ending: Ending) -> Ending:
-        if drop.resolved and drop.resolved.get("verb") == "arrived":
-            said = f"{ending.message}, on the word of {drop.resolved['by']}"
-            ending = Ending(Reason.RESOLVED, said, "Nothing to do.")
-        rejected = drop.checked.rejected_records if drop.checked else 0
-        return endings.with_rejects(ending, rejected)
 
 
 def _unsent(parts: list[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from revsyncd.adapters.ledger import Condition, Ledger
 from revsyncd.adapters.log import get_logger
+from revsyncd.core.errors import NoSpace
 from revsyncd.ports import Clock
 
 log = get_logger()
@@ -31,6 +32,7 @@ FOLDER_MISSING = "folder.missing"
 TENANT_PAUSED = "tenant.paused"
 UNREACHABLE = "tenant.unreachable"
 DISK = "disk.trouble"
+NO_ERROR_LISTS = "stage_errors.refused"  # scope: a kind
 SERVICE_FAILED = "service.failed"
 
 SORTS = {
@@ -41,6 +43,7 @@ SORTS = {
     TENANT_PAUSED: Sort("tenant.paused", "tenant.resumed"),
     UNREACHABLE: Sort("tenant.unreachable", "tenant.resumed"),
     DISK: Sort("disk.trouble", "disk.mended"),
+    NO_ERROR_LISTS: Sort("stage_errors.refused", "stage_errors.resumed"),
     SERVICE_FAILED: Sort("service.failed", "service.restarted"),
 }
 
@@ -53,6 +56,7 @@ class Conditions:
         self._ledger = ledger
         self._clock = clock
         self._now: dict[tuple[str, str], Condition] = {}
+        self._unwritten: dict[tuple[str, str], None] = {}  # what the ledger does not know yet
 
     async def load(self) -> None:
         """Forget what only held while the last process ran, keep what lasts."""
@@ -87,7 +91,7 @@ class Conditions:
         sort = SORTS[kind]
         condition = Condition(kind, scope, since, message, hint, sort.lasting, facts)
         self._now[kind, scope] = condition
-        await self._ledger.run(self._ledger.conditions.begin, condition)
+        await self._record((kind, scope), before)
         if before is None:
             log.warning(sort.begins, **_named(kind, scope), error=message, hint=hint, **facts)
 
@@ -96,9 +100,37 @@ class Conditions:
         before = self._now.pop((kind, scope), None)
         if before is None:
             return
-        await self._ledger.run(self._ledger.conditions.end, kind, scope)
+        await self._record((kind, scope), before)
         seconds = round(self._clock.now() - before.since, 3)
         log.info(SORTS[kind].ends, **_named(kind, scope), seconds=seconds, **facts)
+
+    async def _record(self, key: tuple[str, str], before: Condition | None) -> None:
+        """Bring the ledger up to date. A full disk under it is itself a condition: it must be told.
+
+        What lasts, though, holds only once it is written: it is as before when NoSpace is raised.
+        """
+        self._unwritten[key] = None
+        try:
+            for waiting in list(self._unwritten):
+                await self._write(*waiting)
+                self._unwritten.pop(waiting, None)
+        except NoSpace:
+            if SORTS[key[0]].lasting and key in self._unwritten:
+                self._put_back(key, before)
+                raise
+
+    async def _write(self, kind: str, scope: str) -> None:
+        condition, register = self._now.get((kind, scope)), self._ledger.conditions
+        if condition is None:
+            await self._ledger.run(register.end, kind, scope)
+        else:
+            await self._ledger.run(register.begin, condition)
+
+    def _put_back(self, key: tuple[str, str], before: Condition | None) -> None:
+        del self._unwritten[key]
+        self._now.pop(key, None)
+        if before is not None:
+            self._now[key] = before
 
 
 def _named(kind: str, scope: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Desk:
         try:
             answer, done = await self._carry_out(request), True
         except RevsyncdError as error:
-            answer, done = f"{error.message}. {error.hint}".strip(), False
+            answer, done = f"{error.message}\n{error.hint}".strip(), False
         ledger = self._instance.ledger
         await ledger.run(ledger.requests.answer, request.id, done=done, answer=answer)
         return done

@@ -1,6 +1,7 @@
 """The blocking work on files, off the event loop, as the pipelines call it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,7 @@ from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.disk import open_regular
 from revsyncd.checks.contract import CheckJob, CheckResult, Dialect
 from revsyncd.core.drop import Drop
-from revsyncd.core.places import FolderPlaces, Sidecar
+from revsyncd.core.places import FolderPlaces, Sidecar, with_drop_id
 
 T = TypeVar("T")
 
@@ -72,14 +73,22 @@ class Files:
         await off_loop(cut.unlink, missing_ok=True)  # what a killed process left
         await self.checker.select(source, dialect, ranges, cut)
         await off_loop(_publish_file, cut, target)
+        with suppress(OSError):  # the prepared parts may still be needed
+            await off_loop(scratch.rmdir)
 
     async def remove_sidecar(self, path: Path) -> None:
         """A sidecar that holds no longer."""
         await off_loop(path.unlink, missing_ok=True)
 
     async def reserve(self, day: Path, drop: Drop) -> Path:
-        """Choose a free name in a date folder, and make the folder."""
-        return await off_loop(shelves.reserve, day, drop.file, drop.drop, drop.companion)
+        """Choose a free name in a date folder, and make the folder.
+
+        A name that another file's sidecar may have (a correction is often dropped under it) always
+        gets the drop id: when that sidecar is written anew or removed, the drop must not go with it.
+        """
+        like_a_sidecar = drop.file.endswith(tuple(Sidecar))
+        name = with_drop_id(drop.file, drop.drop) if like_a_sidecar else drop.file
+        return await off_loop(shelves.reserve, day, name, drop.drop, drop.companion)
 
     async def shelve(self, source: Path, target: Path, drop: str, companion: Path | None) -> None:
         """Move a file with its companion. Raises FileExistsError, FileLost."""

@@ -10,9 +10,11 @@ from typing import Any
 from revsyncd.adapters.log import get_logger
 from revsyncd.adapters.shelves import FileLost
 from revsyncd.core.drop import Drop, Event, State
-from revsyncd.core.places import Shelf, companion_name, date_folder, shown
+from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.places import Shelf, companion_name, date_folder
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.register import Wake
 from revsyncd.pipelines.sidecars import Sidecars
 
 log = get_logger()
@@ -43,6 +45,7 @@ class Filing:
         """Work for an instance."""
         self._instance = instance
         self.sidecars = Sidecars(instance)
+        self.done = Wake()  # nudged when a drop is done: its lines may be in error soon
 
     async def file(self, drop_id: str) -> None:
         """Bring the drop's file to where its state says. Raises NoSpace, FolderTrouble."""
@@ -66,6 +69,8 @@ class Filing:
             await self._instance.files.remove_sidecars(target, drop.drop)
             await register.note(drop.drop, target=None)
             raise
+        # Before it counts as filed: a process that ends here does both again.
+        await self._consequences(drop, shelf)
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:
             drop = await register.move(drop.drop, Event.FILED, **facts)
@@ -76,31 +81,29 @@ class Filing:
         if shelf is not Shelf.HELD or not self._instance.register.parts(drop.drop):
             await self._instance.files.remove_work(self._instance.places(drop.folder), drop.drop)
         self._tell(drop, shelf)
-        await self._consequences(drop, shelf)
+        if shelf is Shelf.DONE:
+            self.done.nudge()
 
     async def _consequences(self, drop: Drop, shelf: Shelf) -> None:
-        """The folder may have to stop, or may go on; a corrected drop's report names its correction."""
-        folder, conditions = self._instance.folder(drop), self._instance.conditions
-        if shelf is Shelf.DONE:
-            stopped = conditions.get(STOPPED, drop.folder)
-            if stopped and stopped.facts.get("drop") in (drop.drop, drop.correction_of):
-                await conditions.end(STOPPED, drop.folder)
-        elif folder is not None and folder.on_failure == "stop":
-            await conditions.begin(
-                STOPPED,
-                drop.folder,
-                message=f"{shown(drop.file)} ended in {shelf}/ and the folder stops on failure",
-                hint=f"Drop its correction, or `revsyncd resume {drop.folder}` to go on without it.",
-                drop=drop.drop,
-            )
+        """A folder that stopped may go on; a corrected drop's report names its correction."""
+        stopped = self._instance.conditions.get(STOPPED, drop.folder)
+        mends = stopped is not None and stopped.facts.get("drop") in (drop.drop, drop.correction_of)
+        if shelf is Shelf.DONE and mends:
+            await self._instance.conditions.end(STOPPED, drop.folder)
         if drop.correction_of is not None:
             await self._rewrite_corrected(drop.correction_of)
 
     async def _rewrite_corrected(self, drop_id: str) -> None:
         ledger = self._instance.ledger
         corrected = await ledger.run(ledger.drops.get, drop_id)
-        if corrected is not None:
+        if corrected is None:
+            return
+        try:
             await self.rewrite(corrected)
+        except (OSError, RevsyncdError) as error:
+            # Its file was taken away, say: that must not keep the correction from being settled.
+            hint = "Only its report lacks the link; nothing else depends on it."
+            log.warning("drop.step_failed", **named(corrected), error=str(error), hint=hint)
 
     async def _target(self, drop: Drop, shelf: Shelf) -> Path:
         """The path recorded for this move; chosen and recorded where there is none yet."""
@@ -174,14 +177,15 @@ class Filing:
     async def rewrite(self, drop: Drop, **changes: Any) -> Drop:
         """More was learnt about a drop that is filed: its sidecars as a new revision."""
         ledger = self._instance.ledger
-        current = await ledger.run(ledger.drops.get, drop.drop)
-        if current is None or not current.filed:
-            return drop  # it is on its way, and its sidecars will say so
-        revised = await ledger.run(
-            ledger.drops.note, current, revision=current.revision + 1, **changes
-        )
-        if revised.drop in self._instance.register:
-            self._instance.register.refresh(revised)
-        path = self._instance.path(revised)
-        await self.sidecars.write(revised, path, path)
-        return revised
+        async with self._instance.register.locked(drop.drop):
+            current = await ledger.run(ledger.drops.get, drop.drop)
+            if current is None or not current.filed:
+                return drop  # it is on its way, and its sidecars will say so
+            revised = await ledger.run(
+                ledger.drops.note, current, revision=current.revision + 1, **changes
+            )
+            if revised.drop in self._instance.register:
+                self._instance.register.refresh(revised)
+            path = self._instance.path(revised)
+            await self.sidecars.write(revised, path, path)
+            return revised

@@ -221,6 +221,8 @@ class Inbound:
     async def _lost(self, drop_id: str, error: FileNotFoundError) -> None:
         """Something is gone from our own work directory: prepared parts are made anew."""
         register = self._instance.register
+        if drop_id not in register:
+            return  # settled meanwhile
         async with register.locked(drop_id):
             drop = register.drop(drop_id)
             if drop.state not in WAITING:

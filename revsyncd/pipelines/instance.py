@@ -68,4 +68,4 @@ class Instance:
 def named(drop: Drop, part: Part | None = None) -> dict[str, object]:
     """The facts that name a drop, and a part of it, in a log line."""
     facts: dict[str, object] = {"folder": drop.folder, "drop": drop.drop, "file": shown(drop.file)}
-    return facts if part is None else {**facts, "part": part.part}
+    return facts if part is None else {**facts, "part": part.part, "of": part.of}

@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,14 +164,26 @@ class Looking:
         waited = self._instance.clock.monotonic() - found.first_seen
         taken = self._taken(found, claimed, received_at=now - waited)
         try:
-            drop = await self._instance.register.add(await self._linked(taken.drop))
+            await self._record(taken)
         except NoSpace:
             await off_loop(inbox.give_back, places, drop_id, companion and companion.name)
             raise
-        log.info("drop.claimed", **named(drop), size=drop.size)
+
+    async def _record(self, taken: _Taken) -> None:
+        """Record the drop, in one step with the ending that it has at once: it is not to be checked.
+
+        Whoever came between, or found the first without the second after a kill, would open a FIFO
+        or send what never was complete.
+        """
+        register, drop = self._instance.register, await self._linked(taken.drop)
         if taken.event is not None and taken.ending is not None:
-            async with self._instance.register.locked(drop_id):
-                await self._concluding.settle(drop, taken.event, taken.ending)
+            drop = await self._concluding.with_ending(drop, taken.event, taken.ending)
+        async with register.locked(drop.drop):
+            drop = await register.add(drop)
+            log.info("drop.claimed", **named(drop), size=drop.size)
+            if taken.event is not None:
+                with suppress(NoSpace):  # the history only: the drop is recorded, and it is ours
+                    await register.note(drop.drop, taken.event, ending=taken.ending)
 
     def _taken(self, found: Found, claimed: inbox.Claimed, received_at: float) -> _Taken:
         folder, entry = self._folder, claimed.entry

@@ -29,9 +29,11 @@ class Wake:
 
     async def wait(self, at_most: float | None = None) -> None:
         """Until the next nudge, or `at_most` seconds."""
+        event = self._event
         with anyio.move_on_after(at_most):
-            await self._event.wait()
-        self._event = anyio.Event()
+            await event.wait()
+        if event is self._event and event.is_set():  # else others are waiting for it still
+            self._event = anyio.Event()
 
 
 class Register:

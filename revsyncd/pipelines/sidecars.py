@@ -39,7 +39,8 @@ class Sidecars:
         parts = await ledger.run(ledger.drops.parts, drop.drop)
         errors = [_reported(e) for e in await ledger.run(ledger.stage_errors.of_drop, drop.drop)]
         await self._write_errors(drop, errors, target)
-        rejects = rejected(drop, parts, errors)
+        corrected = await self._corrected(drop)
+        rejects = rejected(drop, parts, [e for e in errors if e.state == "open" or not corrected])
         await self._write_records(drop, source, target, Sidecar.REJECTS, rejects)
         remaining = absent(parts) if has_remaining(parts) else ()
         await self._write_records(drop, source, target, Sidecar.REMAINING, remaining)
@@ -54,6 +55,19 @@ class Sidecars:
         )
         path = sidecar_path(target, Sidecar.REPORT, drop.drop)
         await self._instance.files.publish(path, f"{report}\n".encode())
+
+    async def _corrected(self, drop: Drop) -> bool:
+        """Whether a correction of it is at the tenant.
+
+        Until then, lines whose errors are gone stay in the rejects: who follows the next step
+        deletes them in the tenant first and needs them afterwards.
+        """
+        ledger = self._instance.ledger
+        for drop_id in await ledger.run(ledger.drops.corrections, drop.drop):
+            correction = await ledger.run(ledger.drops.get, drop_id)
+            if correction is not None and correction.state in (State.STAGED, State.DONE):
+                return True
+        return False
 
     async def _looked_at(self, drop: Drop, parts: list[Part]) -> float | None:
         """When the tenant's stage errors were last looked at, where that says something of the drop."""
@@ -91,8 +105,8 @@ class Sidecars:
 
 
 def rejected(drop: Drop, parts: list[Part], errors: list[ReportedStageError]) -> Ranges:
-    """The records at fault where the others were taken: ours under split, and lines in error."""
-    records = {e.record for e in errors if e.state == "open"}
+    """The records at fault where the others were taken: ours under split, and those of `errors`."""
+    records = {e.record for e in errors}
     taken = any(part.state is PartState.STAGED for part in parts)
     if drop.checked is None or not taken or drop.state is State.HELD:
         split: Ranges = ()

@@ -6,6 +6,8 @@ pauses, a folder by letting one upload try again.
 
 from dataclasses import dataclass, field
 
+import anyio
+
 from revsyncd.core.errors import Busy, Forbidden, SignInRefused, TenantError, TenantUnusable
 from revsyncd.core.pace import Pace
 from revsyncd.pipelines.conditions import (
@@ -115,7 +117,9 @@ class TenantGate:
             if not self.conditions.holds(TENANT_PAUSED):
                 await self._probing.wait()
                 continue
-            await self._probing.wait(PROBES.pause(self._probes + 1))
+            # Slept, not waited for: a second upload that fails meanwhile must not hasten the probe.
+            asked = self._busy_until - self.clock.monotonic()
+            await anyio.sleep(max(PROBES.pause(self._probes + 1), asked))
             self._probes += 1
             await self._probe()
 
@@ -124,6 +128,8 @@ class TenantGate:
             await self.tenant.probe()
         except (TenantUnusable, SignInRefused, Forbidden) as error:
             await self.conditions.begin(TENANT_PAUSED, message=error.message, hint=error.hint)
+        except Busy as error:
+            self.wait(error.retry_after)
         except TenantError:
             return  # unreachable now: that says nothing about what paused it
         else:
