@@ -78,6 +78,7 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
         for drop in list(it.register):
             if is_due(drop):
                 await filing.file(drop.drop)
+        await StatusFiles(it).refresh()
         return done
 
 
@@ -104,8 +105,11 @@ class Daemon:
         self.concluding = Concluding(instance)
         self._sending = Sending(instance, self.concluding)
         self._filing = Filing(instance)
+        self._stage_errors = StageErrors(instance, self._filing)
+        self._filing.done = self._stage_errors.wake
         self._inbound = Inbound(instance, self.concluding, self._sending, self._filing)
         self._supervisor = Supervisor(instance.conditions, instance.clock)
+        self._status_files = StatusFiles(instance)
         self._lookers: dict[str, Looking] = {}
         self._stop_asked = 0
 
@@ -145,8 +149,8 @@ class Daemon:
             Service("tenant", it.gate.run, essential=True),
             Service("token", self._link.keep_token),
             Service("desk", Desk(it, self.concluding, self._sending).run, essential=True),
-            Service("stage_errors", StageErrors(it, self._filing).run),
-            Service("status", StatusFiles(it).run),
+            Service("stage_errors", self._stage_errors.run),
+            Service("status", self._status_files.run),
             Service("token expiry", self._record_token),
             Service("watchdog", self._feed_watchdog, essential=True),
         ]
@@ -220,6 +224,7 @@ class Daemon:
         self._start_folders(tasks)
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()
+        self._stage_errors.wake.nudge()
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -242,6 +247,7 @@ class Daemon:
         with anyio.move_on_after(self._instance.config.stop_timeout) as patience:
             while self._sending.inflight or self._inbound.filing:
                 await self._inbound.quiet.wait()
+        await self._status_files.refresh()
         if patience.cancelled_caught:
             left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
             log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)

@@ -6,6 +6,7 @@ A thread holds the interpreter's lock, so a large file there would starve the da
 
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -100,10 +101,15 @@ class ProcessChecker:
             start_new_session=True,
         )
         try:
-            return await _converse(child, pickle.dumps((name, arguments)), progress)
+            result = await _converse(child, pickle.dumps((name, arguments)), progress)
+        except BaseException:
+            _kill(child)
+            raise
+        else:
+            return result
         finally:
             with anyio.CancelScope(shield=True):
-                await _end(child)
+                await child.aclose()  # waits until it has ended
 
 
 def _environment() -> dict[str, str]:
@@ -162,11 +168,12 @@ async def _last_answer(
             progress(*value)
 
 
-async def _end(child: anyio.abc.Process) -> None:
+def _kill(child: anyio.abc.Process) -> None:
+    # Not child.kill(): it looks whether the child has ended, and may reap it before asyncio's own
+    # watcher does, which then warns of a child that it does not know.
     if child.returncode is None:
         with suppress(ProcessLookupError):
-            child.kill()
-    await child.aclose()
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def _died(code: int, complaint: bytes) -> CheckFailed:

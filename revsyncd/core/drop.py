@@ -8,10 +8,12 @@ Two things are *not* states: where the file lies (`place`, `filed`), because fil
 and never the upload, and what became of single parts (`revsyncd.core.part`).
 """
 
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.places import Sidecar, shown, sidecar_name
 
 
@@ -58,6 +60,7 @@ MOVES: dict[State, dict[Event, State]] = {
     State.CHECKED: {
         Event.START_OVER: State.CLAIMED,
         Event.STARTED: State.SENDING,
+        Event.REFUSED: State.FAILED,  # taken back by a person while a part was still being followed
         Event.SET_ASIDE: State.HELD,
         Event.CANCELLED: State.FAILED,
     },
@@ -150,6 +153,8 @@ class Checked:
     totals_by: tuple[dict[str, str | int], ...] = ()
     normalised: dict[str, int] | None = None
     rejected: tuple[tuple[int, int], ...] = ()  # ranges of record numbers, both ends inclusive
+    unreadable: int = 0  # records without trustworthy cells; in no total
+    unsummed: dict[str, int] | None = None  # label -> cells that no total could take
     mapping: str = ""  # digest of the mapping they were made against
 
     @property
@@ -161,6 +166,10 @@ class Checked:
 def count(ranges: tuple[tuple[int, int], ...]) -> int:
     """How many records the ranges (both ends inclusive) hold."""
     return sum(last - first + 1 for first, last in ranges)
+
+
+# A command in an ending's words, which leave out what every such command takes.
+_COMMAND = re.compile(r"`revsyncd resolve DROP\s+(--[a-z-]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +218,12 @@ class Drop:
     def next_step(self) -> str:
         """What a person should do, with the drop's own id and the full names of its sidecars."""
         step = self.ending.next_step if self.ending else ""
+        # Only where a command names it, and before any name comes in: files are called DROP, too.
+        step = _COMMAND.sub(rf'`revsyncd resolve {self.drop} \1 --reason "…"`', step)
         for sidecar in Sidecar:
             full = shown(sidecar_name(self.name, sidecar, self.drop))
             step = step.replace(f"<file>{sidecar}", full)
-        return step.replace("DROP", self.drop)
+        return step
 
     def evolve(self, **changes: Any) -> Self:
         """The same drop with other values."""
@@ -225,7 +236,14 @@ class Drop:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` wrote; unknown keys of a newer release are refused by name."""
-        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        unknown = sorted(data.keys() - {f.name for f in fields(cls)})
+        if unknown:
+            raise RevsyncdError(
+                f"drop {data.get('drop')} has facts that this release does not know: "
+                + ", ".join(unknown),
+                hint="Install the release that wrote them, or a newer one.",
+            )
+        values = dict(data)
         values["state"] = State(values["state"])
         for name in ("permitted", "identity"):
             values[name] = tuple(values.get(name, ()))

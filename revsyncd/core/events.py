@@ -17,6 +17,7 @@ EVENTS = frozenset({
     "drop.given_back",  # a claim that a killed process had not recorded
     "drop.lost",  # a file is gone from where we had put it
     "drop.step_failed",  # tried again after a pause
-    "drop.waits", "folder.not_recovered", "upload.not_taken",  # at debug level
+    "stage_errors.refused", "stage_errors.resumed",  # the tenant forbids the lists of lines in error
+    "drop.waits", "status.not_written", "folder.not_recovered", "upload.not_taken",  # at debug level
     "library.message",  # what a library says at warning or worse; facts: logger, message
 })  # fmt: skip

@@ -42,13 +42,17 @@ def decide(parts: list[Part], *, in_sequence: bool, timed_out: bool) -> Decision
 
     A part in doubt holds the drop whatever the others are; a refused one lets those already
     accepted be followed to their end first, so that what remains is known exactly.
+    `timed_out`: an accepted part has been followed for too long. A drop without parts has nothing
+    to decide: ValueError.
     """
+    if not parts:
+        raise ValueError("a drop without parts must not pass for one that was staged")
     states = {p.state for p in parts}
     if PartState.RELEASED in states:
         return Wait()
     if PartState.IN_DOUBT in states:
         return Settle(Event.SET_ASIDE, _doubt(parts))
-    if timed_out:
+    if timed_out and PartState.ACCEPTED in states:
         return Settle(Event.SET_ASIDE, _timed_out(parts))
     if PartState.REFUSED in states:
         return Follow() if PartState.ACCEPTED in states else Settle(Event.REFUSED, _refused(parts))
@@ -98,11 +102,18 @@ def _refused(parts: list[Part]) -> Ending:
 
 
 def _doubt(parts: list[Part]) -> Ending:
-    for reason in DOUBTS:
-        for part in parts:
-            if part.state is PartState.IN_DOUBT and (part.doubt or Reason.IN_DOUBT) is reason:
-                return Ending(reason, _DOUBT_WORDS[reason].format(p=part), _look_for(part, reason))
-    raise AssertionError("a part is in doubt for none of the reasons there are")
+    doubtful = sorted(
+        (p for p in parts if p.state is PartState.IN_DOUBT), key=lambda p: DOUBTS.index(_why(p))
+    )
+    first = doubtful[0]
+    # A person's word is about all of them, so all of them have to be looked for.
+    look = _look_for(first) if len(doubtful) == 1 else _look_for_all(doubtful)
+    words = "; ".join(_DOUBT_WORDS[_why(p)].format(p=p) for p in doubtful)
+    return Ending(_why(first), words, look)
+
+
+def _why(part: Part) -> Reason:
+    return part.doubt or Reason.IN_DOUBT
 
 
 _DOUBT_WORDS = {
@@ -117,8 +128,8 @@ _DOUBT_WORDS = {
 ABSENCE_TRUSTED_AFTER = 3600.0  # seconds
 
 
-def _look_for(part: Part, reason: Reason) -> str:
-    if reason is Reason.COUNT_MISMATCH:
+def _look_for(part: Part) -> str:
+    if _why(part) is Reason.COUNT_MISMATCH:
         return (
             f"Compare the lines of upload {part.file_name} (request {part.request_id}) in the"
             f" tenant's Inbound with the {_records(part.records)} sent, then say what holds:"
@@ -132,12 +143,28 @@ def _look_for(part: Part, reason: Reason) -> str:
         f" --arrived`. If it is still absent after {_utc(released + ABSENCE_TRUSTED_AFTER)}:"
         " `revsyncd resolve DROP --not-arrived` sends it again."
     )
-    if reason is Reason.UNCONFIRMED:
-        look += (
-            ' Where the tenant never gives request ids, `tenant.without_id = "done"` in the'
-            " configuration takes its word instead."
-        )
-    return look
+    return look + (_WITHOUT_ID if _why(part) is Reason.UNCONFIRMED else "")
+
+
+_WITHOUT_ID = (
+    ' Where the tenant never gives request ids, `tenant.without_id = "done"` in the configuration'
+    " takes its word instead."
+)
+
+
+def _look_for_all(parts: list[Part]) -> str:
+    last = max(p.released_at or 0.0 for p in parts)
+    each = "; ".join(
+        f"{p.file_name}, released at {_utc(p.released_at or 0.0)}, {_records(p.records)}"
+        for p in parts
+    )
+    look = (
+        f"Look in the tenant's File Upload history and Inbound for all of these: {each}. If all are"
+        " there, whole: `revsyncd resolve DROP --arrived`. If all are still absent after"
+        f" {_utc(last + ABSENCE_TRUSTED_AFTER)}: `revsyncd resolve DROP --not-arrived` sends them"
+        " again. If only some are there, delete those in the tenant first, then `--not-arrived`."
+    )
+    return look + (_WITHOUT_ID if any(_why(p) is Reason.UNCONFIRMED for p in parts) else "")
 
 
 def _utc(seconds: float) -> str:

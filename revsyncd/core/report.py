@@ -86,7 +86,7 @@ def build(drop: Drop, parts: list[Part], kinship: Kinship, version: str) -> dict
         "correction_of": drop.correction_of,
         "corrected_by": list(kinship.corrected_by),
         "duplicate_of": drop.duplicate_of,
-        "resolved": drop.resolved,
+        "resolved": _resolved(drop),
     }
 
 
@@ -112,6 +112,10 @@ def has_remaining(parts: list[Part]) -> bool:
     return bool(records_in(parts, PartState.STAGED)) and bool(count(absent(parts)))
 
 
+def _resolved(drop: Drop) -> dict[str, Any] | None:
+    return drop.resolved and {**drop.resolved, "at": utc(drop.resolved.get("at"))}
+
+
 def _checks(checked: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "errors": checked.errors,
@@ -121,6 +125,10 @@ def _checks(checked: Checked) -> dict[str, Any]:
     }
     if checked.normalised:
         found["normalised"] = checked.normalised
+    if checked.unreadable:
+        found["unreadable_records"] = checked.unreadable
+    if checked.unsummed:
+        found["cells_in_no_total"] = checked.unsummed
     return found
 
 
@@ -161,5 +169,3 @@ def _item(error: ReportedStageError) -> dict[str, Any]:
         "code": error.code,
         "state": error.state,
     }
-
-

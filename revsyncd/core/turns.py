@@ -44,15 +44,15 @@ def to_check(
     chosen: list[Drop] = []
     for name, turns in folders.items():
         line = queue(turns, waiting.get(name, []))
-        prepared = sum(drop.state is State.CHECKED for drop in line)
         claimed = [drop for drop in line if drop.state is State.CLAIMED]
         if any(busy(drop) for drop in claimed) or not claimed:
             continue
-        # A correction is checked whatever waits: it may be what the folder is waiting for.
-        if prepared < PREPARED_AHEAD or claimed[0].correction_of is not None:
+        # Only what goes before it counts: those behind wait for it, and would wait for ever.
+        before = line[: line.index(claimed[0])]
+        if sum(drop.state is State.CHECKED for drop in before) < PREPARED_AHEAD:
             chosen.append(claimed[0])
     chosen.sort(key=lambda drop: drop.seq)
-    return chosen[:slots]
+    return chosen[: max(slots, 0)]
 
 
 def to_send(folders: Mapping[str, FolderTurns], waiting: Mapping[str, list[Drop]]) -> list[Drop]:
