@@ -10,7 +10,7 @@ from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Judgement, Route, StatusReading
 
 
-class NotReleased(Exception):  # noqa: N818  (not an error: the upload stays here, which is always safe)
+class NotReleased(Exception):
     """The last chunk may not go now; the upload is abandoned and was surely not taken."""
 
 

@@ -5,7 +5,7 @@ again and again is given up, which `status` shows; an essential one then ends th
 the service manager may start it anew.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -106,12 +106,16 @@ class Supervisor:
 
 def _unwrapped(error: Exception) -> Exception:
     """The one error inside nested exception groups, where there is one; it may have to end us."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, ExceptionGroup):
-        broken = error.subgroup(LedgerBroken)
-        if broken is not None:
-            return _unwrapped(broken)
-    if isinstance(error, LedgerBroken):
-        raise error
-    return error
+    single = list(_leaves(error))
+    for leaf in single:
+        if isinstance(leaf, LedgerBroken):
+            raise leaf
+    return single[0] if len(single) == 1 else error
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _leaves(inner)

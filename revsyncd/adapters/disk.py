@@ -18,7 +18,7 @@ _DENIED = {errno.EACCES, errno.EPERM}
 _NO_SUCH_FLAG = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-class FolderTrouble(RevsyncdError):  # noqa: N818  (named like all of ours, by what happened)
+class FolderTrouble(RevsyncdError):
     """A folder can't be worked with; the others can."""
 
 
@@ -34,7 +34,7 @@ class OtherFileSystem(FolderTrouble):
     """Two directories of one folder are on different file systems, or different mounts of one."""
 
 
-class NotRegular(RevsyncdError):  # noqa: N818  (named like all of ours, by what happened)
+class NotRegular(RevsyncdError):
     """A link, FIFO, socket, device or directory where a regular file was expected."""
 
 

@@ -23,7 +23,7 @@ from revsyncd.core.settle import Entry
 PRIVATE = 0o700  # work directories: what is in them is nobody's business but ours
 
 
-class Changed(RevsyncdError):  # noqa: N818  (named like all of ours, by what happened)
+class Changed(RevsyncdError):
     """A file is no longer what the look showed: nothing was taken, look again."""
 
 

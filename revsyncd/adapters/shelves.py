@@ -41,7 +41,7 @@ _OURS = f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-"  # by this process,
 _numbers = count()
 
 
-class FileLost(RevsyncdError):  # noqa: N818  (named like all of ours, by what happened)
+class FileLost(RevsyncdError):
     """A file that has to be moved is at neither of the two places where it may be."""
 
 

@@ -31,7 +31,7 @@ MANY = 1000  # changes in one step: the kernel's queue may have overflowed, so e
 Nudge = Callable[[Path], None]
 
 
-class WatcherBroken(RevsyncdError):  # noqa: N818  (named like all of ours, by what happened)
+class WatcherBroken(RevsyncdError):
     """The watch ended. Nothing is lost by it but time: start it again, after a pause."""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from revsyncd.core.dates import DateMask
 from revsyncd.checks.numbers import NumberForm
 from revsyncd.checks.problems import visible
+from revsyncd.core.dates import DateMask
 from revsyncd.core.template import ColumnType
 
 REMEMBERED = 2_000

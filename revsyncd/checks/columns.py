@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from revsyncd.checks.cells import Ask, ColumnCheck, Finding
 from revsyncd.checks.contract import CheckJob
-from revsyncd.core.dates import DateMask
 from revsyncd.checks.header import Header, folded
 from revsyncd.checks.keys import Keys
 from revsyncd.checks.numbers import NumberForm
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.structure import Record
 from revsyncd.checks.totals import Totals
+from revsyncd.core.dates import DateMask
 from revsyncd.core.errors import CheckFailed
 from revsyncd.core.template import ColumnType
 

@@ -27,7 +27,7 @@ _RESERVED = {"outbox", "reports"}
 _SHOWN = 60  # characters of a value that an error repeats
 
 
-class Unusable(ValueError):  # noqa: N818  (said of a value: it is unusable)
+class Unusable(ValueError):
     """A value that can't be used; the text says why and what to write instead."""
 
 

@@ -7,14 +7,16 @@ requests in through short transactions of their own.
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from revsyncd.adapters.ledger.schema import migrate
+from revsyncd.adapters.ledger.schema import migrate, require_current
 from revsyncd.core.errors import LedgerBroken, NoSpace, RevsyncdError
+from revsyncd.core.places import shown
 
 FILE_NAME = "ledger.sqlite3"
 BUSY_TIMEOUT = 15.0  # seconds; a command's request takes milliseconds
@@ -26,8 +28,13 @@ def text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
 
 
+def writable(words: str) -> str:
+    r"""`words` as SQLite can hold them: what is not UTF-8 in a name from outside becomes `\xff`."""
+    return "".join(shown(c) if "\ud800" <= c <= "\udfff" else c for c in words)
+
+
 class Book:
-    """One SQLite file. Every method blocks; see `revsyncd.adapters.ledger.writer` for the thread."""
+    """One SQLite file. Every method blocks; see `revsyncd.adapters.ledger.Ledger` for the thread."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         """Wrap an open connection; use `open` or `read`."""
@@ -38,31 +45,33 @@ class Book:
     def open(cls, state_dir: Path) -> Self:
         """Open for writing, creating and migrating as needed. Raises RefusedToStart, NoSpace."""
         path = state_dir / FILE_NAME
-        with _translated():
-            connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-            )
+        with _translated(), ExitStack() as undo:
+            _make_private(path)
+            connection = undo.enter_context(closing(_connected(path)))
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             migrate(connection)
-            path.chmod(0o600)
+            undo.pop_all()
         return cls(connection, path)
 
     @classmethod
     def read(cls, state_dir: Path) -> Self:
-        """Open for reading beside a running daemon. Raises RevsyncdError when there is none yet."""
+        """Open for reading beside a running daemon.
+
+        Raises RevsyncdError when there is none yet, RefusedToStart when it has another schema.
+        """
         path = state_dir / FILE_NAME
         if not path.exists():
             raise RevsyncdError(
                 f"there is no ledger at {path} yet",
                 hint="Start the daemon once (`revsyncd run`), or check `state_dir`.",
             )
-        with _translated():
-            connection = sqlite3.connect(
-                f"file:{path}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
-            )
+        with _translated(), ExitStack() as undo:
+            connection = undo.enter_context(closing(_connected(path)))
+            require_current(connection)
             connection.execute("PRAGMA query_only = ON")
+            undo.pop_all()
         return cls(connection, path)
 
     def close(self) -> None:
@@ -119,8 +128,32 @@ def seal(before: str, row: list[Any]) -> str:
     return hashlib.sha256(text([before, *row]).encode()).hexdigest()
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection to a file that exists; each statement commits by itself unless told otherwise."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its log the mode of the ledger, so that has to be right before there is a log."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise NoSpace(
+            f"the ledger {path} can't be opened: {error.strerror}", hint=_DISK_HINT
+        ) from error
+
+
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
-_FULL, _IOERR, _READONLY, _CANTOPEN, _CORRUPT, _NOTADB = 13, 10, 8, 14, 11, 26
+_FULL, _IOERR, _READONLY, _CANTOPEN, _CORRUPT, _NOTADB, _BUSY = 13, 10, 8, 14, 11, 26, 5
+# An extended one: a quota or a limit of size. Unlike after a failed fsync, all is as it was before.
+_IOERR_WRITE = 778
 
 
 @contextmanager
@@ -128,13 +161,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (_FULL, _READONLY, _CANTOPEN):
+        extended = getattr(error, "sqlite_errorcode", 0)
+        code = extended & 0xFF
+        if code in (_FULL, _READONLY, _CANTOPEN) or extended == _IOERR_WRITE:
             raise NoSpace(f"the ledger can't be written: {error}", hint=_DISK_HINT) from error
+        if code == _BUSY:
+            raise NoSpace(f"the ledger can't be written: {error}", hint=_BUSY_HINT) from error
         if code in (_IOERR, _CORRUPT, _NOTADB):
             raise LedgerBroken(f"the ledger is broken: {error}", hint=_BROKEN_HINT) from error
         raise
 
 
 _DISK_HINT = "Free space in `state_dir`, or mend its permissions; nothing is lost meanwhile."
+_BUSY_HINT = "Another process keeps the ledger locked: end it (`fuser` on the file names it)."
 _BROKEN_HINT = "Check the disk under `state_dir`, then start again; do not delete the ledger."

@@ -7,7 +7,8 @@ from typing import Any
 
 from revsyncd.adapters.ledger.book import Book, text
 from revsyncd.checks.contract import Problem
-from revsyncd.core.drop import Drop, Event, State, advance
+from revsyncd.core.drop import Drop, Event, State, UnknownMove, advance
+from revsyncd.core.errors import NoSpace
 from revsyncd.core.part import Part, PartState
 
 _UNSENT = (PartState.PLANNED, PartState.REFUSED)
@@ -26,7 +27,7 @@ class HistoryRow:
     facts: dict[str, Any]
 
 
-class AlreadyTaken(Exception):  # noqa: N818  (an answer: this content is, or may be, at the tenant)
+class AlreadyTaken(Exception):
     """The same content was already released for this template; `drop` names where."""
 
     def __init__(self, drop: str, part: int) -> None:
@@ -56,10 +57,11 @@ class Drops:
 
     def find(self, beginning: str) -> list[Drop]:
         """The drops whose id begins so, or whose dropped file has exactly this name."""
-        like = beginning.upper().replace("%", "").replace("_", "") + "%"
-        by_id = self._select("WHERE id LIKE ? ORDER BY seq LIMIT 10", like) if beginning else []
-        if by_id:
-            return by_id
+        if beginning.isascii() and beginning.isalnum():  # as ids are
+            like = f"{beginning.upper()}%"
+            by_id = self._select("WHERE id LIKE ? ORDER BY seq LIMIT 10", like)
+            if by_id:
+                return by_id
         return self._select("WHERE file = ? ORDER BY seq DESC LIMIT 10", json.dumps(beginning))
 
     def open(self) -> list[Drop]:
@@ -78,7 +80,8 @@ class Drops:
     def done_since(self, at: float, kind: str) -> list[Drop]:
         """Drops of a kind of which something is at the tenant, settled or claimed since `at`."""
         query = (
-            "WHERE json_extract(data, '$.kind') = ? AND json_extract(data, '$.received_at') >= ?"
+            "WHERE json_extract(data, '$.kind') = ?"
+            " AND max(json_extract(data, '$.received_at'), coalesce(settled_at, 0)) >= ?"
             " AND id IN (SELECT drop_id FROM parts WHERE state = 'staged') ORDER BY seq DESC"
         )
         return self._select(query, kind, at)
@@ -157,6 +160,8 @@ class Drops:
         if moved.ending and moved.ending != drop.ending:
             facts |= {"reason": moved.ending.reason, "message": moved.ending.message}
         with self._book.writing():
+            if event is Event.START_OVER:
+                self._forget_plan(drop)
             self._store(moved)
             self._book.remember(self._now(), event, facts, drop.drop)
         if event is Event.FILED:
@@ -185,14 +190,16 @@ class Drops:
     def plan(self, drop: Drop, parts: list[Part], **changes: Any) -> Drop:
         """The checks passed: reserve the content of every part and move on, in one transaction.
 
-        Raises AlreadyTaken when a part's content was, or may be, taken or is in progress elsewhere,
-        or stands twice in this drop itself, unless a person permitted the duplicate.
+        Raises AlreadyTaken when the file's or a part's content was, or may be, taken or is in
+        progress elsewhere, or a part's stands twice in this drop itself, unless a person permitted
+        the duplicate.
         """
         moved = drop.evolve(state=advance(drop.state, Event.PASSED), **changes)
-        with self._book.writing() as connection:
+        with self._book.writing():
             if "duplicate" not in drop.permitted:
+                self._refuse_same_file(moved)
                 self._refuse_taken(moved, parts)
-            connection.execute("DELETE FROM parts WHERE drop_id = ?", (drop.drop,))
+            self._forget_plan(drop)
             for part in parts:
                 self._store_part(moved, part)
             self._store(moved)
@@ -210,7 +217,12 @@ class Drops:
             self._store_part(drop, released)
             facts = {"file_name": part.file_name, "sha256": part.sha256, "records": part.records}
             self._book.remember(at, "released", facts, drop.drop, part.part)
-        self._sync_head()
+        try:
+            self._sync_head()
+        except NoSpace:
+            # It does not go, so after a restart it must not look as if it had gone.
+            self.settle_part(drop, released, PartState.PLANNED, released_at=None)
+            raise
         return released
 
     def settle_part(self, drop: Drop, part: Part, state: PartState, **changes: Any) -> Part:
@@ -257,6 +269,19 @@ class Drops:
                 text(part.to_json()),
             ),
         )
+
+    def _forget_plan(self, drop: Drop) -> None:
+        """Remove the parts of an earlier plan. Raises UnknownMove where one may be at the tenant."""
+        if any(part.state not in _UNSENT for part in self.parts(drop.drop)):
+            raise UnknownMove(f"parts of drop {drop.drop} were released: it can't be planned anew")
+        self._book.connection.execute("DELETE FROM parts WHERE drop_id = ?", (drop.drop,))
+
+    def _refuse_same_file(self, drop: Drop) -> None:
+        """Looked at again within the plan's transaction: another drop may have been planned since."""
+        if drop.sha256 is not None:
+            same = self.same_file(drop.tenant, drop.template_name, drop.sha256, drop.drop)
+            if same is not None:
+                raise AlreadyTaken(same.drop, 1)
 
     def _refuse_taken(self, drop: Drop, parts: list[Part], *, released_only: bool = False) -> None:
         seen: dict[str, int] = {}

@@ -9,14 +9,16 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from revsyncd.adapters.ledger.book import Book
 from revsyncd.core.errors import NoSpace, RefusedToStart
 
 OURS = ".revsyncd"  # under the root
+_PATIENCE = (0.02, 0.05, 0.1)  # seconds between tries at a lock
 _REBUILD = (
     "Restore the newest ledger to `state_dir`. Where there is none, `revsyncd ledger rebuild` makes"
     " one from the reports; never start with an empty one, it would not know what was posted."
@@ -33,12 +35,24 @@ def only_instance(root: Path, state_dir: Path) -> Iterator[None]:
 
 
 def running(root: Path, state_dir: Path) -> bool:
-    """Whether another process holds the locks now."""
+    """Whether another process holds the locks now. Looks only: it makes and writes nothing."""
+    return any(_is_locked(directory / "lock") for directory in (state_dir, root / OURS))
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        with only_instance(root, state_dir):
-            return False
-    except RefusedToStart:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # not ours to look at, so not ours to go on without
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextmanager
@@ -61,14 +75,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-        raise RefusedToStart(
-            f"another revsyncd (process {owner}) holds {path}",
-            hint="Stop it first, or give this instance a root and a state_dir of its own.",
-        ) from None
+    # A command that asks whether we run holds the lock for an instant: that must not stop a start.
+    for pause in _PATIENCE:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(pause)
+    owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+    raise RefusedToStart(
+        f"another revsyncd (process {owner}) holds {path}",
+        hint="Stop it first, or give this instance a root and a state_dir of its own.",
+    )
 
 
 class Head:
@@ -121,9 +138,13 @@ class Head:
             return None
         except (OSError, ValueError) as error:
             raise RefusedToStart(f"{self.path} can't be read: {error}", hint=_REBUILD) from error
-        if not isinstance(found, dict) or not {"ledger", "head", "chain"} <= found.keys():
-            raise RefusedToStart(f"{self.path} is not a head file of ours", hint=_REBUILD)
-        return found
+        if (
+            isinstance(found, dict)
+            and {"ledger", "chain"} <= found.keys()
+            and isinstance(found.get("head"), int)
+        ):
+            return found
+        raise RefusedToStart(f"{self.path} is not a head file of ours", hint=_REBUILD)
 
     def write(self, book: Book) -> None:
         """Record the ledger's head, synced. Raises NoSpace; an older head left behind is harmless."""

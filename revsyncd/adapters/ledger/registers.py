@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from revsyncd.adapters.ledger.book import Book, text
+from revsyncd.adapters.ledger.book import Book, text, writable
 from revsyncd.core.template import Mapping
 
 
@@ -105,8 +105,8 @@ class Conditions:
                     condition.scope,
                     int(condition.lasting),
                     condition.since,
-                    condition.message,
-                    condition.hint,
+                    writable(condition.message),
+                    writable(condition.hint),
                     text(condition.facts),
                 ),
             )
@@ -138,7 +138,7 @@ class Requests:
         with self._book.writing() as connection:
             cursor = connection.execute(
                 "INSERT INTO requests (at, who, verb, target, reason) VALUES (?, ?, ?, ?, ?)",
-                (self._now(), who, verb, target, reason),
+                (self._now(), who, verb, writable(target), writable(reason)),
             )
         return cursor.lastrowid or 0
 
@@ -156,7 +156,7 @@ class Requests:
         with self._book.writing() as connection:
             connection.execute(
                 "UPDATE requests SET answered_at = ?, done = ?, answer = ? WHERE id = ?",
-                (self._now(), int(done), answer, number),
+                (self._now(), int(done), writable(answer), number),
             )
 
     def changes(self) -> int:
@@ -166,7 +166,9 @@ class Requests:
     def _select(self, where: str, *values: Any) -> list[Request]:
         query = f"SELECT id, at, who, verb, target, reason, done, answer FROM requests {where}"  # noqa: S608  (our own text)
         return [
-            Request(id_, at, who, verb, target, reason, None if done is None else bool(done), answer)
+            Request(
+                id_, at, who, verb, target, reason, None if done is None else bool(done), answer
+            )
             for id_, at, who, verb, target, reason, done, answer in self._book.rows(query, *values)
         ]
 

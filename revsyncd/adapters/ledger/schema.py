@@ -56,6 +56,9 @@ CREATE TABLE history (
     chain TEXT NOT NULL
 ) STRICT;
 CREATE INDEX history_drop ON history (drop_id) WHERE drop_id IS NOT NULL;
+CREATE TRIGGER history_is_never_replaced BEFORE INSERT ON history
+WHEN EXISTS (SELECT 1 FROM history WHERE n = NEW.n)
+BEGIN SELECT RAISE(ABORT, 'the history is only ever appended to'); END;
 CREATE TRIGGER history_is_never_changed BEFORE UPDATE ON history
 BEGIN SELECT RAISE(ABORT, 'the history is only ever appended to'); END;
 CREATE TRIGGER history_is_never_deleted BEFORE DELETE ON history
@@ -112,13 +115,28 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises RefusedToStart when a newer release wrote the ledger.
     """
+    version = _version(connection)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def require_current(connection: sqlite3.Connection) -> None:
+    """For those who only read. Raises RefusedToStart unless the tables have this release's form."""
+    version = _version(connection)
+    if version < len(MIGRATIONS):
+        raise RefusedToStart(
+            f"the ledger has schema {version}, this release needs {len(MIGRATIONS)}",
+            hint="Start the daemon of this release once (`revsyncd run`): it brings it up to date.",
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise RefusedToStart(
             f"the ledger has schema {version}, this release knows up to {len(MIGRATIONS)}",
             hint="Install the release that wrote it, or a newer one; a downgrade is not possible.",
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-        )
+    return int(version)

@@ -1,0 +1,98 @@
+"""Order within a folder and between folders, and folders that stop at a failure."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from daemon import Daemon, line, lines, table
+from strict_tenant import StrictTenant
+from wire import Fate, Wire
+
+Launch = Callable[..., Daemon]
+
+
+def sent(tenant: StrictTenant) -> list[str]:
+    """The line ids at the tenant in order of arrival."""
+    return [row[0] for stored in tenant.stored for row in stored.rows]
+
+
+@pytest.mark.parametrize(("order", "wanted"), [("arrival", ["L2", "L1"]), ("name", ["L1", "L2"])])
+def test_drops_are_sent_in_the_order_of_the_folder(
+    make: Launch, tenant: StrictTenant, order: str, wanted: list[str]
+) -> None:
+    """Of two files that were there before the start, the first by arrival, or by name, goes first."""
+    daemon = make({"orders": {"order": order}})
+    daemon.site.drop("b.csv", lines("L2"))
+    daemon.site.drop("a.csv", lines("L1"))
+    daemon.start()
+    for name in ("a.csv", "b.csv"):
+        daemon.settled(name)
+    assert sent(tenant) == wanted
+
+
+def test_a_folder_waits_for_those_it_comes_after(
+    wire: Wire, make: Launch, tenant: StrictTenant
+) -> None:
+    """While a drop of the earlier folder awaits its answer, the later folder's is checked, not sent."""
+    wire.plan(Fate.HOLD)
+    daemon = make({"later": {"after": ["earlier"]}, "earlier": {}})
+    daemon.site.drop("later.csv", lines("L2"), "later")
+    daemon.site.drop("earlier.csv", lines("L1"), "earlier")
+    daemon.start()
+    wire.wait_met(Fate.HOLD)
+    daemon.wait_for("drop.checked", file="later.csv")
+    assert sent(tenant) == ["L1"]
+    wire.let_go()
+    daemon.settled("later.csv", "later")
+    assert sent(tenant) == ["L1", "L2"]
+    starts = [event["file"] for event in daemon.seen("upload.started")]
+    assert starts == ["earlier.csv", "later.csv"]
+
+
+STOPPING = {"orders": {"on_failure": "stop"}, "others": {}}
+
+
+def stopped(daemon: Daemon, wire: Wire, tenant: StrictTenant) -> None:
+    """A drop is refused while the next one is ready to go: the folder stops, others go on."""
+    tenant.knobs.refuse = "bad"
+    wire.plan(Fate.HOLD)
+    daemon.site.drop("1.csv", table([line("L1", comment="bad")]))
+    daemon.site.drop("2.csv", lines("L2"))
+    daemon.start()
+    wire.wait_met(Fate.HOLD)
+    daemon.wait_for("drop.checked", file="2.csv")
+    wire.let_go()
+    assert daemon.settled("1.csv").ending == ("failed", "refused")
+    daemon.wait_for("folder.paused", folder="orders")
+    daemon.site.drop("3.csv", lines("L3"), "others")
+    assert daemon.settled("3.csv", "others").ending == ("done", "staged")
+    assert sent(tenant) == ["L3"]
+
+
+def test_a_folder_that_stops_goes_on_with_the_correction(
+    wire: Wire, make: Launch, tenant: StrictTenant
+) -> None:
+    """After a failure later drops wait, across a restart; the correction goes first, then they go."""
+    daemon = make(STOPPING)
+    stopped(daemon, wire, tenant)
+    assert daemon.stop() == 0
+    daemon.restart()
+    daemon.site.drop("1.remaining.csv", lines("L1"))
+    for name in ("1.remaining.csv", "2.csv"):
+        assert daemon.settled(name).ending == ("done", "staged")
+    assert sent(tenant) == ["L3", "L1", "L2"]
+
+
+def test_a_folder_that_stops_goes_on_when_a_person_resumes_it(
+    wire: Wire, make: Launch, tenant: StrictTenant
+) -> None:
+    """`revsyncd resume` lets the later drops go without a correction."""
+    daemon = make(STOPPING)
+    stopped(daemon, wire, tenant)
+    words = ["resume", "orders", "--reason", "corrected by hand"]
+    command = [sys.executable, "-m", "revsyncd", *words, "--config", str(daemon.site.config)]
+    environment = daemon.whole_environment()
+    subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True)
+    assert daemon.settled("2.csv").ending == ("done", "staged")
+    assert sent(tenant) == ["L3", "L2"]
