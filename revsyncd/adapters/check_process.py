@@ -22,6 +22,8 @@ import revsyncd
 from revsyncd.checks import worker
 from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Progress
 from revsyncd.checks.engine import check
+from revsyncd.checks.gl_file import GlResult, GlRules, examine
+from revsyncd.checks.gl_unpack import packing_of
 from revsyncd.checks.line_ids import Match, lookup, rebuild
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import CheckFailed
@@ -79,6 +81,13 @@ class ProcessChecker:
     ) -> None:
         """See `revsyncd.checks.line_ids.rebuild`."""
         await self._run(path, rebuild, (path, dialect, index, labels))
+
+    async def examine(self, path: Path, unpacked: Path, rules: GlRules) -> GlResult:
+        """See `revsyncd.checks.gl_file.examine`; what is packed may be large however small it looks."""
+        if self._is_small(path) and packing_of(path) == "plain":
+            return await anyio.to_thread.run_sync(examine, path, unpacked, rules)
+        found: GlResult = await self._in_process("examine", (path, unpacked, rules), None)
+        return found
 
     def _is_small(self, path: Path) -> bool:
         return path.stat().st_size < self._small

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from revsyncd.checks.engine import check
+from revsyncd.checks.gl_file import examine
 from revsyncd.checks.line_ids import lookup, rebuild
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import RevsyncdError
@@ -21,6 +22,7 @@ from revsyncd.core.errors import RevsyncdError
 LENGTH = struct.Struct(">Q")
 WORK: dict[str, Callable[..., Any]] = {
     "check": check,
+    "examine": examine,
     "locate": locate,
     "lookup": lookup,
     "rebuild": rebuild,

@@ -19,6 +19,7 @@ def clashes(config: Config) -> Iterator[Problem]:
         yield from _folder(folder)
         yield from _unknown_after(config, folder)
     yield from _circle(config)
+    yield from _gl(config)
 
 
 def _places(config: Config) -> Iterator[Problem]:
@@ -103,3 +104,20 @@ def _circle(config: Config) -> Iterator[Problem]:
         ring: list[str] = error.args[1][::-1]  # each waits for the next
         keys = tuple(("templates", name, "after") for name in ring)
         yield Problem(keys, f"goes in a circle ({' after '.join(ring)}); take one of them out")
+
+
+def _gl(config: Config) -> Iterator[Problem]:
+    """What [gl] must say, and where its files must not lie."""
+    gl = config.gl
+    first = gl.outbox.split("/")[0]
+    taken = {*(name.lower() for name in config.templates), "reports"}
+    if first.lower() in taken:
+        text = f'{shown(gl.outbox)} is inside what is used otherwise; write outbox = "outbox/gl"'
+        yield Problem((("gl", "outbox"),), text)
+    if gl.enabled and not gl.confirm:
+        text = "is missing and has no default; say when the tenant is told that a batch was transferred:"
+        yield Problem((("gl", "confirm"),), f'{text} "written", "acknowledged" or "never"')
+    if not gl.sources:
+        yield Problem((("gl", "sources"),), 'names none; write sources = ["report"]')
+    if len(set(gl.sources)) < len(gl.sources):
+        yield Problem((("gl", "sources"),), "names one twice; write each once")

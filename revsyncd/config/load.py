@@ -11,16 +11,11 @@ from revsyncd.config.consistency import clashes
 from revsyncd.config.model import Config, Folder, TenantSettings
 from revsyncd.config.secrets import SecretRef
 from revsyncd.config.structure import Place, Problem, Table, structure
-from revsyncd.config.values import Unusable, date_mask, near
+from revsyncd.config.values import Unusable, date_mask
 from revsyncd.core.errors import ConfigError
 from revsyncd.core.template import Mapping as TemplateMapping
 
 DEFAULT_PATH = Path("/etc/revsyncd/config.toml")
-
-_GL_KEYS = frozenset({
-    "enabled", "confirm", "every", "outbox", "sources", "columns", "preamble_lines",
-    "file_name", "debit", "credit", "currency", "balance", "alert_after",
-})  # fmt: skip
 
 
 def config_path(option: Path | None, env: Mapping[str, str] | None = None) -> Path:
@@ -84,16 +79,6 @@ def _not_built(table: Table) -> Iterator[Problem]:
     """Sections of later versions: taken out of the table, and never silently accepted."""
     if table.pop("http", None) is not None:
         yield Problem((("http",),), "not in this version; take the section out")
-    gl = table.pop("gl", None)
-    if gl is None:
-        return
-    if not isinstance(gl, dict) or gl.get("enabled", True) is not False:
-        text = "not in this version; write enabled = false or take the section out"
-        yield Problem((("gl", "enabled"),), text)
-    elif unknown := sorted(gl.keys() - _GL_KEYS):
-        for key in unknown:
-            hint = near(key, _GL_KEYS) or "; take it out"
-            yield Problem((("gl", key),), f"unknown key{hint}")
 
 
 def _no_folder(table: Table) -> Iterator[Problem]:

@@ -13,13 +13,17 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from revsyncd.checks.contract import Dialect, Rules
+from revsyncd.checks.gl_file import GlRules, LineEnd
 from revsyncd.config.secrets import SecretRef
 from revsyncd.config.values import (
     AbsolutePath,
     BaseUrl,
+    BatchFileName,
+    BelowRoot,
     Bytes,
     CheckCode,
     DateMaskText,
+    FileMode,
     FolderName,
     HttpsUrl,
     MappingSource,
@@ -175,6 +179,39 @@ class StageErrorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GlSettings:
+    """`[gl]`: which batches are fetched from where, and when the tenant is told that they arrived."""
+
+    enabled: bool = True
+    confirm: Literal["written", "acknowledged", "never", ""] = ""  # empty: not said, an error
+    every: Seconds = 10 * _MINUTE
+    outbox: BelowRoot = "outbox/gl"
+    sources: tuple[Literal["report", "pages", "file"], ...] = ("report",)
+    columns: tuple[Text, ...] = ()
+    preamble_lines: Annotated[int, Reader(whole(0, 1000))] = 0
+    file_name: BatchFileName = "GL_{batch_id}_{batch_name}.csv"
+    debit: Text = "accounted_dr"
+    credit: Text = "accounted_cr"
+    currency: Text = "currency_code"
+    balance: Literal["require", "report"] = "require"
+    final_newline: Literal["require", "allow"] = "require"
+    alert_after: Seconds = _DAY
+    mode: FileMode = 0o640
+    max_size: Bytes = 5 * 10**9
+
+    def rules(self, *, preamble: bool) -> GlRules:
+        """How a batch's file is read; joined pages have no preamble."""
+        return GlRules(
+            debit=self.debit,
+            credit=self.credit,
+            currency=self.currency,
+            preamble_lines=self.preamble_lines if preamble else 0,
+            final_newline=LineEnd(self.final_newline),
+            max_size=self.max_size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`[log]`: how much is logged and in which form."""
 
@@ -196,7 +233,13 @@ class Config:
     stop_timeout: Seconds = 45.0
     templates: dict[FolderName, Folder] = field(default_factory=dict)
     stage_errors: StageErrorSettings = field(default_factory=StageErrorSettings)
+    gl: GlSettings = field(default_factory=lambda: GlSettings(enabled=False))
     log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def outbox(self) -> Path:
+        """Where batch files are written for the ERP."""
+        return self.root / self.gl.outbox
 
     @property
     def folders(self) -> tuple[Folder, ...]:

@@ -24,6 +24,7 @@ _BYTES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _LONGEST = 3650 * _SECONDS["d"]  # a timer beyond ten years is a slip of the pen
 _CODE_FAMILIES = ("file", "header", "record", "cell", "manifest", "revenue")
 _RESERVED = {"outbox", "reports"}
+_LONGEST_FIXED = 80  # bytes of a file name's pattern beside what is filled in
 _SHOWN = 60  # characters of a value that an error repeats
 
 
@@ -208,6 +209,38 @@ def check_code(value: object) -> str:
     return code
 
 
+def below_root(value: object) -> str:
+    """A directory as a path below the root: no way out of it, nothing hidden."""
+    path = text(value)
+    steps = path.split("/")
+    if path.startswith("/") or any(step.startswith(".") or not step.strip() for step in steps):
+        raise Unusable(f'{shown(path)} is no plain path below root; write one such as "outbox/gl"')
+    return path
+
+
+def batch_file_name(value: object) -> str:
+    """A pattern for the names of batch files: one safe name, made unique by the batch's id."""
+    pattern = text(value)
+    rest = pattern.replace("{batch_id}", "").replace("{batch_name}", "")
+    if "{batch_id}" not in pattern or set("{}/\\") & set(rest) or pattern.startswith("."):
+        raise Unusable(
+            f"{shown(pattern)} can't name a batch's file; write a name with {{batch_id}} in it,"
+            ' such as "GL_{batch_id}_{batch_name}.csv"'
+        )
+    if len(rest.encode()) > _LONGEST_FIXED:
+        raise Unusable(f"{shown(pattern)} is too long; write at most {_LONGEST_FIXED} characters")
+    return pattern
+
+
+def file_mode(value: object) -> int:
+    """Permissions in octal: at least the owner reads and writes, nobody executes."""
+    words = string(value)
+    mode = int(words, 8) if re.fullmatch(r"0?[0-7]{3}", words) else -1
+    if mode < 0 or mode & 0o600 != 0o600 or mode & 0o111:  # noqa: PLR2004  (permission bits)
+        raise Unusable(f'{shown(words)} is no mode of a readable file; write one such as "0640"')
+    return mode
+
+
 def zone(value: object) -> str:
     """The word "local", or a time zone that this host knows."""
     name = text(value)
@@ -289,6 +322,9 @@ Suffix = Annotated[str, Reader(suffix)]
 Pattern = Annotated[str, Reader(pattern)]
 DateMaskText = Annotated[str, Reader(date_mask)]
 CheckCode = Annotated[str, Reader(check_code)]
+BelowRoot = Annotated[str, Reader(below_root)]
+BatchFileName = Annotated[str, Reader(batch_file_name)]
+FileMode = Annotated[int, Reader(file_mode)]
 Zone = Annotated[str, Reader(zone)]
 HttpsUrl = Annotated[str, Reader(https_url)]
 BaseUrl = Annotated[str, Reader(base_url)]

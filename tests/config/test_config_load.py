@@ -200,8 +200,8 @@ def test_every_problem_at_once(write: Write) -> None:
         ("templates.orders.checks.levels", '{ "revenue.707" = "warning" }', '"revenue.707": "warning"'),
         ("templates.orders.checks.levels", '{ "revnue" = "warn" }', 'did you mean "revenue"'),
         ("templates.orders.checks.levels", '{ "Cell." = "warn" }', "is no code"),
-        ("gl.confirm", '"never"', "gl.enabled: not in this version"),
-        ("gl.enabled", "true", "gl.enabled: not in this version"),
+        ("gl.enabled", "true", "gl.confirm: is missing and has no default"),
+        ("gl.confirm", '"at once"', "is not one of"),
         ("log.level", '"loud"', "is not one of"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ MANUAL = Path(__file__).parents[2] / "config" / "revsyncd.toml"
 
 # Shown as examples: they have no default that could stand in a line.
 EXAMPLES = {
+    "gl.confirm",
     "tenant.client_id",
     "tenant.client_secret",
     "templates.*.checks.allowed",
@@ -75,7 +76,8 @@ def without_examples(config: Config) -> Config:
     (folder,) = config.folders
     checks = dataclasses.replace(folder.checks, allowed={}, levels={})
     templates = {folder.name: dataclasses.replace(folder, checks=checks)}
-    return dataclasses.replace(config, path=Path(), tenant=tenant, templates=templates)
+    gl = dataclasses.replace(config.gl, confirm="")
+    return dataclasses.replace(config, path=Path(), tenant=tenant, templates=templates, gl=gl)
 
 
 ODD = [

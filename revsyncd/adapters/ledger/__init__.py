@@ -8,6 +8,7 @@ from typing import ParamSpec, Self, TypeVar
 import anyio
 from anyio import to_thread
 
+from revsyncd.adapters.ledger.batches import Batches
 from revsyncd.adapters.ledger.book import Book
 from revsyncd.adapters.ledger.drops import AlreadyTaken, Drops, HistoryRow
 from revsyncd.adapters.ledger.identity import Head, only_instance, running
@@ -45,7 +46,13 @@ class Ledger:
     def __init__(self, book: Book, clock: Callable[[], float], head: Head | None = None) -> None:
         """Use `open` or `read`."""
         self.book = book
-        self.drops = Drops(book, clock, lambda: head.write(book) if head else None)
+
+        def sync_head() -> None:
+            if head is not None:
+                head.write(book)
+
+        self.drops = Drops(book, clock, sync_head)
+        self.batches = Batches(book, clock, sync_head)
         self.mappings = Mappings(book, clock)
         self.conditions = Conditions(book, clock)
         self.requests = Requests(book, clock)

@@ -107,7 +107,23 @@ CREATE TABLE stage_errors (
 CREATE INDEX stage_errors_drop ON stage_errors (drop_id) WHERE drop_id IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST,)
+# Each issue of a general-ledger batch: never removed, so that none is delivered twice in silence.
+GL_BATCHES = """
+CREATE TABLE gl_batches (
+    tenant TEXT NOT NULL,
+    batch TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    changed_at REAL NOT NULL,
+    target TEXT, -- the path of its file below the root, once it is chosen
+    data TEXT NOT NULL,
+    PRIMARY KEY (tenant, batch, issue)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX gl_batches_state ON gl_batches (tenant, state, changed_at);
+CREATE INDEX gl_batches_target ON gl_batches (target) WHERE target IS NOT NULL;
+"""
+
+MIGRATIONS = (FIRST, GL_BATCHES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
