@@ -2,31 +2,35 @@
 
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from revsyncd import __version__
+from revsyncd.adapters import outbox
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
+from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.ledger import Ledger, Request
 from revsyncd.adapters.log import configure, get_logger
 from revsyncd.adapters.systemd import Notifier
 from revsyncd.adapters.watcher import watch
 from revsyncd.config import Config, load
-from revsyncd.core.errors import ConfigError, LedgerBroken
+from revsyncd.core.errors import ConfigError, LedgerBroken, NoSpace, RefusedToStart
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import Conditions
 from revsyncd.pipelines.desk import Desk
-from revsyncd.pipelines.files import Files
+from revsyncd.pipelines.files import Files, off_loop
 from revsyncd.pipelines.filing import Filing, is_due
 from revsyncd.pipelines.following import Following
+from revsyncd.pipelines.gl_desk import GlDesk
 from revsyncd.pipelines.inbound import Inbound
 from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.looking import Looking
 from revsyncd.pipelines.mappings import Mappings
+from revsyncd.pipelines.outbound import Outbound
 from revsyncd.pipelines.recovery import recover
 from revsyncd.pipelines.register import Register
 from revsyncd.pipelines.sending import Phase, Sending
@@ -62,6 +66,7 @@ async def instance_of(config: Config, ledger: Ledger, link: TenantLink) -> Async
         gate=gate,
         mappings=Mappings(ledger, clock, link, gate),
         files=Files(config.state_dir, ProcessChecker()),
+        journal=link,
     )
 
 
@@ -73,7 +78,8 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
     ):
         concluding = Concluding(it)
         await recover(it, concluding)
-        done = await Desk(it, concluding, Sending(it, concluding)).answer(request)
+        batches = GlDesk(it, Outbound(it), at_once=True)
+        done = await Desk(it, concluding, Sending(it, concluding), batches).answer(request)
         filing = Filing(it)
         for drop in list(it.register):
             if is_due(drop):
@@ -89,6 +95,7 @@ async def run_daemon(path: Path) -> int:
     clock = SystemClock()
     log.info("daemon.started", version=__version__, config=str(path), root=str(config.root))
     with Ledger.open(config.root, config.state_dir, clock.now) as ledger:
+        lay_out_outbox(config)
         async with TenantLink.to(config, clock) as link, instance_of(config, ledger, link) as it:
             return await Daemon(it, link, path).run()
 
@@ -107,6 +114,7 @@ class Daemon:
         self._filing = Filing(instance)
         self._stage_errors = StageErrors(instance, self._filing)
         self._filing.done = self._stage_errors.wake
+        self._outbound = Outbound(instance)
         self._inbound = Inbound(instance, self.concluding, self._sending, self._filing)
         self._supervisor = Supervisor(instance.conditions, instance.clock)
         self._status_files = StatusFiles(instance)
@@ -148,8 +156,9 @@ class Daemon:
             Service("following", following.run, essential=True),
             Service("tenant", it.gate.run, essential=True),
             Service("token", self._link.keep_token),
-            Service("desk", Desk(it, self.concluding, self._sending).run, essential=True),
+            Service("desk", self._desk().run, essential=True),
             Service("stage_errors", self._stage_errors.run),
+            Service("outbound", self._outbound.run),
             Service("status", self._status_files.run),
             Service("token expiry", self._record_token),
             Service("watchdog", self._feed_watchdog, essential=True),
@@ -157,6 +166,10 @@ class Daemon:
         for service in services:
             self._supervisor.start(tasks, service)
         self._start_folders(tasks)
+
+    def _desk(self) -> Desk:
+        it = self._instance
+        return Desk(it, self.concluding, self._sending, GlDesk(it, self._outbound))
 
     def _start_folders(self, tasks: TaskGroup) -> None:
         self._lookers = {
@@ -206,6 +219,7 @@ class Daemon:
         try:
             config = load(self._path)
             refuse_fixed(self._instance.config, config)
+            await off_loop(refuse_outbox, config)
         except ConfigError as error:
             log.exception(
                 "config.rejected", error=error.problems, hint="The old one stays in force."
@@ -225,6 +239,7 @@ class Daemon:
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()
         self._stage_errors.wake.nudge()
+        self._outbound.wake.nudge()
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -252,6 +267,21 @@ class Daemon:
             left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
             log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)
         tasks.cancel_scope.cancel()
+
+
+def lay_out_outbox(config: Config) -> None:
+    """Raises RefusedToStart for an outbox on another file system; lesser trouble is told while running."""
+    if config.gl.enabled:
+        with suppress(NoSpace, FolderTrouble):
+            outbox.lay_out(config.root, config.outbox)
+
+
+def refuse_outbox(config: Config) -> None:
+    """The same for a reload. Raises ConfigError."""
+    try:
+        lay_out_outbox(config)
+    except RefusedToStart as error:
+        raise ConfigError([f"gl.outbox: {error.message}; {error.hint}"]) from error
 
 
 def refuse_fixed(old: Config, new: Config) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from revsyncd.checks.contract import CheckJob, CheckResult, Progress
+from revsyncd.core.batch import Listed
 from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Judgement, Route, StatusReading
 
@@ -68,6 +69,34 @@ class Tenant(Protocol):
 
     async def probe(self) -> None:
         """The cheapest call that shows whether the tenant can be worked with; raises TenantError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a source brought: `proven` when its framing shows that all of it came."""
+
+    size: int
+    proven: bool
+
+
+class Journal(Protocol):
+    """The tenant's general-ledger batches. Every call raises `TenantError`."""
+
+    async def listed(self) -> list[Listed]:
+        """Every batch that the tenant lists, whatever its status; empty only where it says so."""
+        ...
+
+    async def download(self, source: str, batch: Listed, path: Path, most: int) -> Download:
+        """Bring a batch's lines by one source into the new file `path`, at most `most` bytes.
+
+        Raises NotServed where the source has nothing, TooLarge, and OSError from the disk; what is
+        at `path` then is of no use.
+        """
+        ...
+
+    async def confirm(self, batch: str) -> None:
+        """Have a batch marked as transferred. Raises NotReady where the tenant refuses."""
         ...
 
 

@@ -5,6 +5,7 @@ An upload that is on its way keeps the client with which it began.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Self
 
 import anyio
@@ -21,18 +22,19 @@ from revsyncd.adapters.revenue_api import (
 )
 from revsyncd.config import Config, SecretRef, resolve
 from revsyncd.core.answer_words import AnswerWords
+from revsyncd.core.batch import Listed
 from revsyncd.core.errors import ConfigError, SignInRefused
 from revsyncd.core.report import utc
 from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Judgement, Route, StatusReading
 from revsyncd.pipelines.register import Wake
-from revsyncd.ports import Clock, Release, StageErrorRow, Tenant, Upload
+from revsyncd.ports import Clock, Download, Release, StageErrorRow, Tenant, Upload
 
 log = get_logger()
 
 
 class TenantLink:
-    """Implements `ports.Tenant` by the client of the moment."""
+    """Implements `ports.Tenant` and `ports.Journal` by the client of the moment."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         """Call nobody yet. Raises ConfigError when `ca_file` can't be used."""
@@ -88,6 +90,18 @@ class TenantLink:
     async def probe(self) -> None:
         """See `ports.Tenant`."""
         await self._api.probe()
+
+    async def listed(self) -> list[Listed]:
+        """See `ports.Journal`."""
+        return await self._api.journal.listed()
+
+    async def download(self, source: str, batch: Listed, path: Path, most: int) -> Download:
+        """See `ports.Journal`."""
+        return await self._api.journal.download(source, batch, path, most)
+
+    async def confirm(self, batch: str) -> None:
+        """See `ports.Journal`."""
+        await self._api.journal.confirm(batch)
 
     def _connect(self, config: Config) -> RevenueApi:
         answers = config.tenant.answers

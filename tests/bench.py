@@ -20,6 +20,7 @@ from revsyncd.adapters.ledger import Ledger
 from revsyncd.adapters.log import configure
 from revsyncd.assemble import Daemon, carry_out, instance_of
 from revsyncd.config import Config, load
+from revsyncd.core.batch import Batch
 from revsyncd.core.drop import Drop
 from revsyncd.core.pace import Pace
 from revsyncd.first_tree import make_folders
@@ -48,6 +49,7 @@ upload_timeout = "2s"
 [stage_errors]
 every = "1s"
 {folders}
+{gl}
 """
 FOLDER = """
 [templates.{name}]
@@ -191,6 +193,33 @@ class Bench:
                     return found.done, found.answer or ""
                 await anyio.sleep(0.02)  # the answer is a row in the ledger: nothing else tells
 
+    @property
+    def outbox(self) -> Path:
+        """Where batches are written."""
+        return self.config.outbox
+
+    def delivered(self) -> dict[str, bytes]:
+        """The files of the outbox that the ERP may look at, by name; no manifest, nothing hidden."""
+        return {
+            path.name: path.read_bytes()
+            for path in sorted(self.outbox.glob("[!.]*"))
+            if path.is_file() and not path.name.endswith((".manifest.json", ".ack", ".nack"))
+        }
+
+    def manifest(self, name: str, below: str = "") -> dict[str, Any]:
+        """The manifest of a file in the outbox."""
+        path = self.outbox / below / f"{name}.manifest.json"
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    async def batch(self, batch: object) -> Batch:
+        """The last issue of a batch as the ledger has it."""
+        ledger = self.instance.ledger
+        tenant = self.config.tenant.base_url
+        found = await ledger.run(ledger.batches.latest, tenant, str(batch))
+        assert found is not None
+        return found
+
     async def ledger_drop(self, drop: str) -> Drop:
         """The drop as the ledger has it."""
         found = await self.instance.ledger.run(self.instance.ledger.drops.get, drop)
@@ -229,6 +258,7 @@ async def bench(
     folders: str = "",
     tenant: str = "",
     top: str = "",
+    gl: str = "",
     settings: simulator.Settings | None = None,
 ) -> AsyncIterator[Bench]:
     """A bench whose daemon does not run yet."""
@@ -246,6 +276,7 @@ async def bench(
                 tenant=tenant,
                 top=top,
                 folders=folders or folder(),
+                gl=gl,
                 **values,
             )
         )
@@ -253,6 +284,10 @@ async def bench(
         make_folders(config)
         monkeypatch.setattr("revsyncd.pipelines.following.LOOKS", Pace(0.02, 1.2, 0.2))
         monkeypatch.setattr("revsyncd.pipelines.sending.RETRIES", Pace(0.02, 1.2, 0.2))
+        for retries in ("journal.RETRIES", "report.RETRIES"):
+            name = f"revsyncd.adapters.revenue_api.{retries}"
+            monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
+        monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
         yield Bench(base, server, config, log)

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 from bench import Log
+from stand_ins import NoJournal
 
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.ledger import Ledger
@@ -256,7 +257,16 @@ async def made(home: Path, every: str, most: int = 100) -> AsyncIterator[World]:
         mappings = Mappings(ledger, clock, as_port, gate)
         files = Files(config.state_dir, ProcessChecker())
         instance = Instance(
-            config, clock, ledger, register, conditions, as_port, gate, mappings, files
+            config,
+            clock,
+            ledger,
+            register,
+            conditions,
+            as_port,
+            gate,
+            mappings,
+            files,
+            NoJournal(),
         )
         filing = Filing(instance)
         service = StageErrors(instance, filing)

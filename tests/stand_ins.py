@@ -1,14 +1,32 @@
 """Stand-ins for what the pipelines need of the world: a clock that is set, a tenant that is told what to say."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 
-from revsyncd.core.errors import TenantError
+from revsyncd.core.batch import Listed
+from revsyncd.core.errors import NotReady, NotServed, TenantError
 from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Following, Judgement, Route, StatusReading, Verdict
-from revsyncd.ports import Release, StageErrorRow, Upload
+from revsyncd.ports import Download, Release, StageErrorRow, Upload
+
+
+class NoJournal:
+    """A tenant without batches."""
+
+    async def listed(self) -> list[Listed]:
+        """None."""
+        return []
+
+    async def download(self, source: str, batch: Listed, path: Path, most: int) -> Download:
+        """Nothing to fetch."""
+        raise NotServed(f"no {source} of batch {batch.batch}")
+
+    async def confirm(self, batch: str) -> None:
+        """Nothing to confirm."""
+        raise NotReady(f"no batch {batch}")
 
 
 class SetClock:

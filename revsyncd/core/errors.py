@@ -13,7 +13,10 @@
         ├── Busy                429, 503 or maintenance: try again when told
         ├── SignInRefused       wrong credentials, role or client name
         ├── Forbidden           403, or 404 on a known path, or a template that does not exist
-        └── TenantUnusable      405, TLS, redirects: a person must change something
+        ├── TenantUnusable      405, TLS, redirects: a person must change something
+        ├── NotServed           this source has nothing for this batch, or no way to it that can be trusted
+        ├── TooLarge            a download is larger than allowed
+        └── NotReady            a batch is not ready to transfer, so it can't be confirmed
 
 What became of an *upload* is not an exception but a value: see `revsyncd.core.verdict`.
 """
@@ -81,3 +84,15 @@ class Forbidden(TenantError):
 
 class TenantUnusable(TenantError):
     """405 (API not enabled), a TLS failure or a redirect: nothing will work until it is mended."""
+
+
+class NotServed(TenantError):
+    """One way to a batch's file leads nowhere; another may be tried."""
+
+
+class TooLarge(TenantError):
+    """A download has more bytes than the configuration lets through."""
+
+
+class NotReady(TenantError):
+    """The tenant did not mark a batch as transferred, because it is not ready to."""

@@ -19,5 +19,7 @@ EVENTS = frozenset({
     "drop.step_failed",  # tried again after a pause
     "stage_errors.refused", "stage_errors.resumed",  # the tenant forbids the lists of lines in error
     "drop.waits", "status.not_written", "folder.not_recovered", "upload.not_taken",  # at debug level
+    "gl.step_failed",  # of a batch; tried again at the next look
+    "gl.refused", "gl.resumed",  # the tenant forbids the calls for batches
     "library.message",  # what a library says at warning or worse; facts: logger, message
 })  # fmt: skip

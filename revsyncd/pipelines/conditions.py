@@ -33,6 +33,8 @@ TENANT_PAUSED = "tenant.paused"
 UNREACHABLE = "tenant.unreachable"
 DISK = "disk.trouble"
 NO_ERROR_LISTS = "stage_errors.refused"  # scope: a kind
+GL_REFUSED = "gl.refused"  # the tenant forbids the calls for batches
+GL_OUTBOX = "gl.outbox"  # nothing can be written for the ERP
 SERVICE_FAILED = "service.failed"
 
 SORTS = {
@@ -44,6 +46,8 @@ SORTS = {
     UNREACHABLE: Sort("tenant.unreachable", "tenant.resumed"),
     DISK: Sort("disk.trouble", "disk.mended"),
     NO_ERROR_LISTS: Sort("stage_errors.refused", "stage_errors.resumed"),
+    GL_REFUSED: Sort("gl.refused", "gl.resumed"),
+    GL_OUTBOX: Sort("disk.trouble", "disk.mended"),
     SERVICE_FAILED: Sort("service.failed", "service.restarted"),
 }
 

@@ -20,6 +20,7 @@ from revsyncd.core.part import Part, PartState, released
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import EVERYWHERE, PAUSED, STOPPED
 from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.gl_desk import GlDesk
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.sending import Sending
 
@@ -51,9 +52,12 @@ class Refused(RevsyncdError):
 class Desk:
     """Carries out requests for one instance."""
 
-    def __init__(self, instance: Instance, concluding: Concluding, sending: Sending) -> None:
-        """Work for an instance."""
+    def __init__(
+        self, instance: Instance, concluding: Concluding, sending: Sending, batches: GlDesk
+    ) -> None:
+        """Work for an instance; `batches` carries out what is about those."""
         self._instance = instance
+        self._batches = batches
         self._concluding = concluding
         self._sending = sending
 
@@ -86,6 +90,8 @@ class Desk:
                 return await self._resume(request)
             case "cancel":
                 return await self._with_drop(request, self._cancel)
+            case "gl-list" | "gl-fetch" | "gl-confirm" | "gl-close":
+                return await self._batches.answer(request)
             case _:
                 return await self._with_drop(request, self._resolve)
 

@@ -14,7 +14,7 @@ from revsyncd.pipelines.files import Files
 from revsyncd.pipelines.mappings import Mappings
 from revsyncd.pipelines.register import Register
 from revsyncd.pipelines.tenant_gate import TenantGate
-from revsyncd.ports import Clock, Tenant
+from revsyncd.ports import Clock, Journal, Tenant
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class Instance:
     gate: TenantGate
     mappings: Mappings
     files: Files
+    journal: Journal
     stopping: bool = False  # nothing new is taken, nothing more released
 
     @property

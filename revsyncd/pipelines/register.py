@@ -27,13 +27,15 @@ class Wake:
         """Something changed."""
         self._event.set()
 
-    async def wait(self, at_most: float | None = None) -> None:
-        """Until the next nudge, or `at_most` seconds."""
+    async def wait(self, at_most: float | None = None) -> bool:
+        """Until the next nudge, or `at_most` seconds; whether it was a nudge."""
         event = self._event
         with anyio.move_on_after(at_most):
             await event.wait()
-        if event is self._event and event.is_set():  # else others are waiting for it still
+        nudged = event.is_set()
+        if nudged and event is self._event:  # else others are waiting for it still
             self._event = anyio.Event()
+        return nudged
 
 
 class Register:

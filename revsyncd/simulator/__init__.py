@@ -17,7 +17,7 @@ The parts: `server` (connections) > `visit` (one call, trouble) and `control` > 
 """
 
 from .server import run, serve
-from .settings import EmptyResult, IdIn, KeyCase, NoErrors, NotKnown, Settings
+from .settings import EmptyResult, Framing, IdIn, KeyCase, NoErrors, NotKnown, Settings
 from .templates import Column, Kind, Template, Type
 from .tenant import Tenant
 from .trouble import At, Trouble, Verb
@@ -28,6 +28,7 @@ __all__ = [
     "At",
     "Column",
     "EmptyResult",
+    "Framing",
     "IdIn",
     "KeyCase",
     "Kind",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .settings import EmptyResult, IdIn, KeyCase, NoErrors, NotKnown, Settings
+from .settings import EmptyResult, Framing, IdIn, KeyCase, NoErrors, NotKnown, Settings
 from .uploads import CLIENT_ID, State, Upload
 
 JSON = "application/json; charset=utf-8"
@@ -21,6 +21,7 @@ class Answer:
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     file: Path | None = None
+    framing: Framing = Framing.LENGTH
 
 
 def plain(value: object, status: int = 200) -> Answer:

@@ -142,6 +142,7 @@ def _add_batch(tenant: Tenant, data: dict[str, Any]) -> object:
         balanced=data.get("balanced", True),
         status=data.get("status", READY),
         packing=Packing(data.get("packing", "plain")),
+        name=data.get("name", ""),
     )
     return batch.to_json()
 
@@ -169,7 +170,10 @@ VERBS: dict[str, tuple[dict[str, type] | None, Act]] = {
     "refuse_upload": (_WORDS, _refuse_upload),  # the nth from now, with these words
     "say_of_upload": (_WORDS, _say_of_upload),  # the same, but it is staged
     "delete_lines": ({"line_ids": list}, _delete_lines),  # lines in error; without ids all
-    "add_batch": ({"lines": int, "balanced": bool, "status": str, "packing": str}, _add_batch),
+    "add_batch": (
+        {"lines": int, "balanced": bool, "status": str, "packing": str, "name": str},
+        _add_batch,
+    ),
     "reissue_batch": ({"batch": int, "lines": int}, _reissue_batch),
     "configure": (None, _configure),  # any of `Settings`
     "clear": ({}, _clear),  # end all trouble, stalls included

@@ -111,13 +111,14 @@ class Journal:
         balanced: bool = True,
         status: str = READY,
         packing: Packing = Packing.PLAIN,
+        name: str = "",
     ) -> Batch:
         """Make a batch of `lines` lines; an unbalanced one has a debit too many by 0.01."""
         number = _FIRST_BATCH_ID + len(self.batches)
         now = self._tenant.timestamp()
         batch = Batch(
             id=number,
-            name=f"GL-{number}",
+            name=name or f"GL-{number}",
             status=status,
             report_id=self._report_id(),
             created=now,

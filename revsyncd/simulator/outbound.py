@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import re
+from dataclasses import replace
 
 from . import answers
 from .answers import Answer
@@ -56,7 +58,7 @@ async def batch_file(tenant: Tenant, call: Call) -> Answer:
     batch = _batch(tenant, call)
     if batch is None or not tenant.world.journal.has_file(batch):
         return answers.nothing()
-    return _csv(batch)
+    return _csv(tenant, batch)
 
 
 async def signed_url(tenant: Tenant, call: Call) -> Answer:
@@ -81,12 +83,36 @@ async def signed_report(tenant: Tenant, call: Call) -> Answer:
     if not hmac.compare_digest(given, signature) or (number(expires) or 0) <= tenant.world.clock():
         return Answer(403, b"Request has expired\n", "text/plain")
     batch = _of_report(tenant, report_id)
-    return Answer(404, b"No such report\n", "text/plain") if batch is None else _csv(batch)
+    return (
+        Answer(404, b"No such report\n", "text/plain")
+        if batch is None
+        else _part(tenant, call, batch)
+    )
 
 
-def _csv(batch: Batch) -> Answer:
-    named = ("Content-Disposition", f'attachment; filename="{batch.name}.csv"')
-    return Answer(200, batch.file(), "text/csv; charset=utf-8", (named,))
+def _csv(tenant: Tenant, batch: Batch) -> Answer:
+    ascii_name = batch.name.encode("ascii", "replace").decode().replace("\n", "?")
+    named = ("Content-Disposition", f'attachment; filename="{ascii_name}.csv"')
+    framing = tenant.settings.framing
+    return Answer(200, batch.file(), "text/csv; charset=utf-8", (named,), framing=framing)
+
+
+def _part(tenant: Tenant, call: Call, batch: Batch) -> Answer:
+    """The report, or the end of it that a Range asks for where the host does ranges."""
+    whole = _csv(tenant, batch)
+    if not tenant.settings.ranges:
+        return whole
+    etag = f'"{hashlib.sha256(whole.body).hexdigest()[:16]}"'
+    tagged = replace(whole, headers=(*whole.headers, ("ETag", etag), ("Accept-Ranges", "bytes")))
+    asked = re.fullmatch(r"bytes=([0-9]+)-", call.header("range"))
+    if asked is None or call.header("if-range") not in ("", etag):
+        return tagged
+    start, size = int(asked[1]), len(whole.body)
+    if start >= size:
+        said = ("Content-Range", f"bytes */{size}")
+        return Answer(416, b"", "text/plain", (said,))
+    said = ("Content-Range", f"bytes {start}-{size - 1}/{size}")
+    return replace(tagged, status=206, body=whole.body[start:], headers=(*tagged.headers, said))
 
 
 def _batch(tenant: Tenant, call: Call) -> Batch | None:

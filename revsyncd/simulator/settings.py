@@ -36,6 +36,14 @@ class NotKnown(StrEnum):
     BAD_REQUEST = "400"
 
 
+class Framing(StrEnum):
+    """How the host of reports and files tells where a body ends."""
+
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"  # it does not: the connection just ends
+
+
 class NoErrors(StrEnum):
     """How an empty list of stage errors is answered."""
 
@@ -76,6 +84,8 @@ class Settings:
     page_limit: int = 10_000
     page_cap: int = 10_000  # rows served a page, whatever was asked for
     signed_life: float = 1800.0
+    framing: Framing = Framing.LENGTH  # of reports and batch files
+    ranges: bool = True  # the reports' host resumes downloads
     file_life: float = 172_800.0  # how long transferbatchfile has a batch's file
     max_body: int = 1 << 30
     receive_buffer: int = (

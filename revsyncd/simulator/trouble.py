@@ -12,7 +12,7 @@
             redirect  `status` (302 unless said) to `location`
             stall     nothing, until `seconds` are over, the trouble is cleared or the client leaves;
                       then as usual. At `bytes`: stop reading the body
-            cut       the answer's head and the first half of its body, then the end
+            cut       the answer's head and `after_bytes` of its body (0: half of it), then the end
             reset     a TCP reset
             close     an orderly end without an answer
 

@@ -12,6 +12,7 @@ from . import answers, inbound, outbound, sign_in
 from .answers import Answer
 from .body import TooLarge
 from .call import Call, Route, find_route
+from .settings import Framing
 from .tenant import API, Tenant
 from .trouble import At, Trouble, Verb
 from .wire import Gone, Headers, Wire
@@ -174,8 +175,9 @@ class Visit:
 
     async def _cut(self, answer: Answer) -> None:
         headers = self._headers(answer, len(answer.body))
-        half = len(answer.body) // 2
-        await self._wire.begin_answer(answer.status, headers, answer.body, half)
+        trouble = self._trouble
+        at = trouble.after_bytes if trouble and trouble.after_bytes else len(answer.body) // 2
+        await self._wire.begin_answer(answer.status, headers, answer.body, at)
         await self._wire.finish()
 
     async def _send(self, answer: Answer, *, early: bool = False) -> None:
@@ -198,8 +200,19 @@ def headers_of(answer: Answer, size: int, now: float, *, early: bool = False) ->
     """The answer's headers; one given `early`, with the body unread, ends the connection."""
     headers = [("Date", formatdate(now, usegmt=True)), *answer.headers]
     if answer.status != 204:  # noqa: PLR2004  (has no body)
-        headers += [("Content-Type", answer.content_type), ("Content-Length", str(size))]
+        headers.append(("Content-Type", answer.content_type))
+        headers += _framing(answer, size)
     return [*headers, ("Connection", "close")] if early else headers
+
+
+def _framing(answer: Answer, size: int) -> Headers:
+    match answer.framing:
+        case Framing.LENGTH:
+            return [("Content-Length", str(size))]
+        case Framing.CHUNKED:
+            return [("Transfer-Encoding", "chunked")]
+        case Framing.CLOSE:
+            return [("Connection", "close")]
 
 
 async def send(wire: Wire, answer: Answer, headers: Headers) -> None:

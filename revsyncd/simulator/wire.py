@@ -72,6 +72,8 @@ class Wire:
     async def begin_answer(self, status: int, headers: Headers, body: bytes, length: int) -> None:
         """Send an answer's head and the first `length` bytes of its body, or half a head without one."""
         head = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
+        if body and ("Transfer-Encoding", "chunked") in headers:
+            body, length = b"%x\r\n%s\r\n" % (length, body[:length]), len(body)
         await self._send(head + body[:length] if body else head[: len(head) // 2])
 
     async def client_left(self) -> None:

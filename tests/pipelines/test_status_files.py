@@ -5,6 +5,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from made_drops import Steady, claim, opened, send, settle, tree
+from stand_ins import NoJournal
 
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
@@ -39,6 +40,7 @@ async def instance(tmp_path: Path) -> AsyncIterator[Instance]:
                 gate=gate,
                 mappings=Mappings(ledger, clock, tenant, gate),
                 files=Files(config.state_dir, ProcessChecker()),
+                journal=NoJournal(),
             )
 
 

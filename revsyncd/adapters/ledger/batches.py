@@ -45,9 +45,11 @@ class Batches:
         )
         return self._select(query, tenant, limit)
 
-    def taken(self, target: str) -> bool:
-        """Whether a file of ours ever had this path below the root."""
-        return bool(self._book.rows("SELECT 1 FROM gl_batches WHERE target = ?", target))
+    def names_in(self, place: str) -> set[str]:
+        """The names that files of ours ever had in a directory below the root."""
+        query = "SELECT target FROM gl_batches WHERE substr(target, 1, ?) = ?"
+        rows = self._book.rows(query, len(place) + 1, f"{place}/")
+        return {row[0].rpartition("/")[2] for row in rows if "/" not in row[0][len(place) + 1 :]}
 
     # -- writing ---------------------------------------------------------------------------------
 

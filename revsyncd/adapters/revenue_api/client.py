@@ -1,16 +1,15 @@
 """The tenant's API as the pipelines use it. Uploads become judgements, other calls raise TenantError."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
 import anyio.to_thread
 
-from revsyncd import __version__
 from revsyncd.adapters.revenue_api.body import Frame, WithheldBody
+from revsyncd.adapters.revenue_api.journal import JournalApi
 from revsyncd.adapters.revenue_api.listings import read_mapping, read_stage_errors
-from revsyncd.adapters.revenue_api.refusals import error_of
 from revsyncd.adapters.revenue_api.settings import ApiSettings
+from revsyncd.adapters.revenue_api.signed_in import AGENT, SignedInCalls
 from revsyncd.adapters.revenue_api.transport import LARGE, SMALL, Call, Transport
 from revsyncd.adapters.revenue_api.wire import Line, Wire
 from revsyncd.adapters.token import Token, TokenKeeper
@@ -29,7 +28,6 @@ from revsyncd.core.verdict import (
 )
 from revsyncd.ports import NotReleased, Release, StageErrorRow, Upload
 
-_AGENT = f"revsyncd/{__version__}"
 _KINDS = {Kind.EVENT: "event"}  # bundles are lists of transactions
 
 
@@ -53,6 +51,8 @@ class RevenueApi:
         self._settings = settings
         self._words = words
         self._transport = transport
+        self._calls = SignedInCalls(settings, tokens, transport)
+        self.journal = JournalApi(self._calls, transport)
         self._wire = wire
 
     async def aclose(self) -> None:
@@ -82,7 +82,7 @@ class RevenueApi:
     async def mapping(self, template_name: str) -> Mapping:
         """The template's columns. Raises Forbidden when the tenant does not know the template."""
         params = {"templatename": template_name}
-        answer = await self._get("/v1/upload/mapping", params)
+        answer = await self._calls.get("/v1/upload/mapping", params)
         reading = read(answer)
         mapping = read_mapping(reading) if answer.is_2xx else None
         if mapping is not None:
@@ -99,16 +99,20 @@ class RevenueApi:
         """Look once at the status of an accepted upload."""
         number = quote(str(request_id), safe="")
         if route is Route.FILE:
-            answer = await self._get(f"/v1/fileupload/status/{number}", also=_unknown)
+            answer = await self._calls.call(
+                Call("GET", f"/v1/fileupload/status/{number}"), also=_unknown
+            )
         else:
             params = {"id": str(request_id)}
-            answer = await self._get("/v1/csv/upload/status", params, also=_unknown)
+            answer = await self._calls.call(
+                Call("GET", "/v1/csv/upload/status", params=params), also=_unknown
+            )
         return judge_status(answer, self._words, request_id=request_id, records=records)
 
     async def stage_errors(self, kind: Kind) -> list[StageErrorRow]:
         """Every line of the tenant that is in error now, of one kind."""
         path = f"/v1/stage/error/{_KINDS.get(kind, 'transaction')}"
-        answer = await self._get(path, limit=LARGE)
+        answer = await self._calls.call(Call("GET", path, limit=LARGE))
         if len(answer.body) > SMALL:  # a long list would hold up everything else
             return await anyio.to_thread.run_sync(_stage_errors, answer, path)
         return _stage_errors(answer, path)
@@ -121,7 +125,8 @@ class RevenueApi:
         if not self._settings.probe_template:
             await self.tokens.token()
             return
-        await self._get("/v1/upload/mapping", {"templatename": self._settings.probe_template})
+        params = {"templatename": self._settings.probe_template}
+        await self._calls.get("/v1/upload/mapping", params)
 
     async def _send(self, upload: Upload, release: Release, token: Token) -> Judgement:
         line = Line()
@@ -149,7 +154,7 @@ class RevenueApi:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Connection": "close",
-            "User-Agent": _AGENT,
+            "User-Agent": AGENT,
             token.header_name: token.header_value,
             "templatename": upload.template_name,
         }
@@ -164,33 +169,6 @@ class RevenueApi:
         except TenantError as error:
             return _not_signed_in(error)
         return judgement
-
-    async def _get(
-        self,
-        path: str,
-        params: dict[str, str] | None = None,
-        *,
-        limit: int = SMALL,
-        also: Callable[[Answer], bool] = lambda _: False,
-    ) -> Answer:
-        """GET with one renewal and one repeat after a 401; answers that `also` takes are no errors."""
-        token = await self.tokens.token()
-        answer = await self._transport.call(self._call(path, params, limit, token))
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            token = await self.tokens.renew(token)
-            answer = await self._transport.call(self._call(path, params, limit, token))
-        error = None if also(answer) else error_of(answer, f"GET {path}")
-        if error is not None:
-            raise error
-        return answer
-
-    def _call(self, path: str, params: dict[str, str] | None, limit: int, token: Token) -> Call:
-        headers = {
-            "Accept": "application/json",
-            "User-Agent": _AGENT,
-            token.header_name: token.header_value,
-        }
-        return Call("GET", self._settings.api + path, headers, params or {}, limit=limit)
 
 
 def _not_signed_in(error: TenantError) -> Judgement:

@@ -1,0 +1,170 @@
+"""From a prepared file to a batch that the tenant knows as transferred: publish, acknowledge, confirm.
+
+Each step is recorded before the next one that can be seen from outside, and each can be repeated.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from revsyncd.adapters import outbox
+from revsyncd.adapters.log import get_logger
+from revsyncd.core.batch import Acknowledgement, Batch, Event, Reason, State
+from revsyncd.core.batch_words import Hold, acknowledges, facts, hold, rejected, wrong_ack
+from revsyncd.core.errors import NotReady, TenantError
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance
+
+log = get_logger()
+
+MOST_CONFIRMS = 5  # that the tenant answered and did not carry out
+LookAgain = Callable[
+    [], Awaitable[bool]
+]  # lists and records what changed; False: no list could be had
+
+
+class Delivering:
+    """Publishes and confirms the batches of an instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Work for an instance."""
+        self._instance = instance
+
+    # -- publishing ------------------------------------------------------------------------------
+
+    async def publish(self, batch: Batch) -> Batch:
+        """Let file and manifest appear; also after a crash between any two of its steps."""
+        it = self._instance
+        if batch.prepared is None:
+            return await self._move(batch, Event.START_OVER)
+        home = it.root / batch.place.removesuffix("/.held")
+        data, manifest = (home / name for name in batch.prepared)
+        target = it.root / batch.place / batch.file
+        try:
+            await off_loop(outbox.publish, data, manifest, target)
+        except outbox.FileGone as error:
+            await off_loop(outbox.discard, [manifest])
+            return await self.hold(batch, hold(batch.batch, Reason.FILE_MISSING, error.message))
+        except outbox.NameTaken:
+            await off_loop(outbox.discard, [data, manifest])
+            return await self._move(batch, Event.START_OVER, prepared=None, file="", place="")
+        return await self._published(batch)
+
+    async def _published(self, batch: Batch) -> Batch:
+        now = self._instance.clock.now()
+        if batch.set_aside:
+            moved = await self._move(batch, Event.SET_ASIDE, written_at=now, prepared=None)
+            _tell_held(moved)
+            return moved
+        moved = await self._move(
+            batch, Event.PUBLISHED, written_at=now, prepared=None, published=True
+        )
+        log.info(
+            "gl.written",
+            **facts(batch, source=batch.source, reissue_of=batch.reissue_of),
+            **{name: batch.manifest.get(name) for name in ("records", "bytes", "totals")},
+            seconds=round(now - batch.listed_at, 3),
+        )
+        return moved
+
+    async def hold(self, batch: Batch, why: Hold) -> Batch:
+        """A person must look."""
+        changes = {"reason": why.reason, "message": why.message, "next_step": why.next_step}
+        moved = await self._move(batch, Event.SET_ASIDE, prepared=None, **changes)
+        _tell_held(moved)
+        return moved
+
+    # -- acknowledgements ------------------------------------------------------------------------
+
+    async def heed(self, batch: Batch) -> Batch:
+        """Look what the ERP put beside a written file; hold, take back or note the acknowledgement."""
+        found = await off_loop(outbox.companion, self._instance.root / batch.place / batch.file)
+        if found is None:
+            return batch
+        seen = Acknowledgement(found.kind, found.text, self._instance.clock.now())
+        known = batch.acknowledged
+        if known is not None and (known.kind, known.content) == (seen.kind, seen.content):
+            return batch
+        if found.kind == "nack":
+            return await self._refused(batch, seen, Reason.REJECTED, rejected(found.text))
+        digests = [str(batch.manifest.get(name, "")) for name in ("sha256", "manifest_sha256")]
+        right = acknowledges(found.text, *digests)
+        if right is None:
+            return batch
+        if not right:
+            return await self._refused(batch, seen, Reason.WRONG_ACK, wrong_ack(found.text))
+        if batch.state is State.HELD:
+            clear = {"reason": None, "message": "", "next_step": ""}
+            return await self._move(batch, Event.TAKEN_BACK, acknowledged=seen, **clear)
+        return await self._note(batch, "acknowledged", seen)
+
+    async def _refused(
+        self, batch: Batch, seen: Acknowledgement, reason: Reason, message: str
+    ) -> Batch:
+        why = hold(batch.batch, reason, message)
+        noted = await self._note(batch, "acknowledged", seen)
+        if batch.state is not State.HELD:
+            return await self.hold(noted, why)
+        words = {"reason": reason, "message": message, "next_step": why.next_step}
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.note, noted, "held otherwise", **words)
+
+    async def _note(self, batch: Batch, what: str, seen: Acknowledgement) -> Batch:
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.note, batch, what, acknowledged=seen)
+
+    # -- confirming ------------------------------------------------------------------------------
+
+    def may_confirm(self, batch: Batch) -> bool:
+        """Whether a written batch is to be confirmed now, as `gl.confirm` says."""
+        if batch.state is not State.WRITTEN or not batch.published:
+            return False
+        how = self._instance.config.gl.confirm
+        known = batch.acknowledged
+        acknowledged = known is not None and known.kind == "ack"
+        return how == "written" or (how == "acknowledged" and acknowledged)
+
+    async def confirm(self, batch: Batch, look_again: LookAgain) -> Batch:
+        """Tell the tenant, after a list that is not older than that; a lost answer is settled by a list.
+
+        The caller has listed just before and found the batch as it was.
+        """
+        it = self._instance
+        asked = await self._move(batch, Event.CONFIRM_ASKED)
+        try:
+            await it.journal.confirm(batch.batch)
+        except NotReady as error:
+            log.warning("gl.step_failed", **facts(batch), error=error.message)
+            await look_again()
+        except TenantError as error:
+            log.warning("gl.step_failed", **facts(batch), error=error.message, hint=error.hint)
+            await it.gate.failed(error)
+            await look_again()
+        else:
+            return await self.confirmed(asked)
+        latest = await it.ledger.run(it.ledger.batches.latest, batch.tenant, batch.batch)
+        return latest or asked
+
+    async def confirmed(self, batch: Batch) -> Batch:
+        """The tenant has it as transferred."""
+        now = self._instance.clock.now()
+        moved = await self._move(batch, Event.CONFIRMED, confirmed_at=now, tries=0)
+        since = batch.written_at or batch.listed_at
+        log.info("gl.confirmed", **facts(batch), seconds=round(now - since, 3))
+        return moved
+
+    async def not_confirmed(self, batch: Batch) -> Batch:
+        """The tenant still lists it as it was: it is told again, but not for ever."""
+        moved = await self._move(batch, Event.NOT_CONFIRMED, tries=batch.tries + 1)
+        if moved.tries < MOST_CONFIRMS:
+            return moved
+        told = f"the tenant lists it as ready still, after it was confirmed {moved.tries} times"
+        return await self.hold(moved, hold(batch.batch, Reason.CANNOT_CONFIRM, told))
+
+    async def _move(self, batch: Batch, event: Event, **changes: object) -> Batch:
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.move, batch, event, **changes)
+
+
+def _tell_held(batch: Batch) -> None:
+    log.warning(
+        "gl.held", **facts(batch), reason=batch.reason, error=batch.message, hint=batch.next_step
+    )

@@ -1,0 +1,160 @@
+"""What the tenant's list means for the batches that the ledger knows; every change is recorded here."""
+
+from typing import Any
+
+from revsyncd.adapters import outbox
+from revsyncd.adapters.log import get_logger
+from revsyncd.core.batch import Batch, Event, Finding, Listed, State, compare
+from revsyncd.core.batch_words import facts
+from revsyncd.core.places import shown
+from revsyncd.core.stage_errors import read_created
+from revsyncd.pipelines.batch_delivery import Delivering
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance
+
+log = get_logger()
+
+_OLDEST = 60 * 86_400.0  # seconds: an older `updated` says nothing about when the file was made
+
+
+class BatchList:
+    """Compares lists with the ledger of an instance."""
+
+    def __init__(self, instance: Instance, delivering: Delivering) -> None:
+        """Work for an instance."""
+        self._instance = instance
+        self._delivering = delivering
+
+    def awaits_acknowledgement(self, batch: Batch) -> bool:
+        """Whether the ERP may still say something of its file."""
+        if self._instance.config.gl.confirm == "written" or not batch.published:
+            return False
+        return batch.state in (State.WRITTEN, State.HELD)
+
+    async def compare(self, rows: list[Listed]) -> None:
+        """Record what a fresh list says about every batch."""
+        it = self._instance
+        tenant = it.config.tenant.base_url
+        listed = {row.batch: row for row in rows}
+        known = {b.batch: b for b in await it.ledger.run(it.ledger.batches.open, tenant)}
+        for batch, row in listed.items():
+            latest = known.pop(batch, None)
+            if latest is None:
+                latest = await it.ledger.run(it.ledger.batches.latest, tenant, batch)
+            await self._take(row, latest)
+        for gone in known.values():
+            await self._take(None, gone)
+
+    async def _take(self, row: Listed | None, known: Batch | None) -> None:
+        match compare(row, known):
+            case Finding.NEW if row is not None:
+                await self._add(row, None)
+            case Finding.REISSUED if row is not None and known is not None:
+                await self._reissued(row, known)
+            case Finding.CHANGED if row is not None and known is not None:
+                await self._changed(row, known)
+            case Finding.WITHDRAWN if known is not None:
+                await self._withdrawn(row, known)
+            case Finding.BACK if known is not None:
+                await self._move(known, Event.TAKEN_BACK, message="", next_step="")
+            case Finding.CONFIRMED if known is not None:
+                await self._delivering.confirmed(known)
+            case Finding.NOT_CONFIRMED if known is not None:
+                await self._delivering.not_confirmed(known)
+
+    async def _add(self, row: Listed, before: Batch | None) -> Batch:
+        it, now = self._instance, self._instance.clock.now()
+        batch = Batch(
+            tenant=it.config.tenant.base_url,
+            batch=row.batch,
+            issue=before.issue + 1 if before else 1,
+            state=State.LISTED,
+            listed_at=now,
+            changed_at=now,
+            reissue_of=before.file if before else None,
+            **_of(row, now),
+        )
+        return await it.ledger.run(it.ledger.batches.add, batch)
+
+    async def reissue(self, known: Batch, row: Listed) -> Batch:
+        """The next issue of a batch, to be fetched and written beside the one before."""
+        return await self._add(row, known)
+
+    async def _reissued(self, row: Listed, known: Batch) -> None:
+        await self._add(row, known)
+        why = (
+            "came back after it was confirmed"
+            if known.confirmed_at
+            else "changed after it was written"
+        )
+        hint = "The new file names the old one as reissue_of: see that the ERP does not load both."
+        log.warning("gl.reissued", batch=known.batch, reissue_of=known.file, reason=why, hint=hint)
+
+    async def _changed(self, row: Listed, known: Batch) -> None:
+        """Nothing of it was published: it is simply fetched as it is now."""
+        event = Event.CHANGED
+        if known.state is State.FETCHED:
+            home = self._instance.root / known.place.removesuffix("/.held")
+            await off_loop(outbox.discard, [home / name for name in known.prepared or ()])
+            event = Event.START_OVER
+        now = self._instance.clock.now()
+        await self._move(known, event, **cleared(), **_of(row, now), listed_at=now)
+
+    async def _withdrawn(self, row: Listed | None, known: Batch) -> None:
+        """Somebody changed its status; where people confirm, or it was held, that is how it ends."""
+        said = f"the tenant has it as {shown(row.status)}" if row else "the tenant lists it no more"
+        message = f"{said}, and revsyncd did not confirm it"
+        by_people = self._instance.config.gl.confirm == "never" and known.published
+        if by_people or known.state is State.HELD:
+            await self._move(known, Event.CLOSED, message=message, next_step="")
+            log.info(
+                "gl.confirmed" if by_people else "gl.held",
+                **facts(known),
+                reason="withdrawn",
+                error=message,
+            )
+            return
+        step = (
+            "Nothing to do if somebody marked it as transferred on purpose: file and manifest are out."
+            if known.published
+            else f"It was not delivered. If the ERP needs it: `revsyncd gl fetch {shown(known.batch)}`; else"
+            f' `revsyncd gl close {shown(known.batch)} --reason "…"`.'
+        )
+        await self._move(known, Event.WITHDRAWN, message=message, next_step=step)
+        log.warning("gl.held", **facts(known), reason="withdrawn", error=message, hint=step)
+
+    async def _move(self, batch: Batch, event: Event, **changes: object) -> Batch:
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.move, batch, event, **changes)
+
+
+def cleared() -> dict[str, Any]:
+    """A batch's facts about a content that counts no more."""
+    return {
+        "reason": None,
+        "message": "",
+        "next_step": "",
+        "tries": 0,
+        "source": "",
+        "place": "",
+        "file": "",
+        "prepared": None,
+        "set_aside": False,
+        "manifest": {},
+        "acknowledged": None,
+        "written_at": None,
+        "told_late_at": None,
+    }
+
+
+def _of(row: Listed, now: float) -> dict[str, Any]:
+    """What a row says; its time is in the tenant's zone, read as UTC where it names none."""
+    made = read_created(row.updated)
+    at = made.until if made is not None and now - _OLDEST < made.until <= now else None
+    return {
+        "name": row.name,
+        "status": row.status,
+        "updated": row.updated,
+        "report_id": row.report_id,
+        "made_at": at,
+    }

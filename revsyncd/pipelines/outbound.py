@@ -1,0 +1,237 @@
+"""The outbound pipeline: lists, plans, and lets each batch take its steps, in the order of their ids.
+
+Every look begins with what an earlier one, or an earlier process, left half done; so a kill between
+any two steps is made up for by the next look.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from revsyncd.adapters import outbox
+from revsyncd.adapters.disk import FolderTrouble
+from revsyncd.adapters.log import get_logger
+from revsyncd.core.batch import Batch, Fetch, State, by_id, plan, tell_late
+from revsyncd.core.batch_words import facts
+from revsyncd.core.errors import CheckFailed, Forbidden, LedgerBroken, NoSpace, TenantError
+from revsyncd.pipelines.batch_delivery import Delivering
+from revsyncd.pipelines.batch_fetching import Failed, Fetching
+from revsyncd.pipelines.batch_list import BatchList
+from revsyncd.pipelines.conditions import GL_OUTBOX, GL_REFUSED
+from revsyncd.pipelines.files import off_loop
+from revsyncd.pipelines.instance import Instance
+from revsyncd.pipelines.register import Wake
+
+log = get_logger()
+
+ACK_LOOK = 5.0  # seconds between looks at the outbox while an acknowledgement is awaited
+RETRY = 60.0  # seconds until another look after one in which something failed
+
+
+class Outbound:
+    """The service that brings batches to the ERP; a nudge of `wake` makes it look at once."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Work for an instance."""
+        self._instance = instance
+        self._fetching = Fetching(instance)
+        self._delivering = Delivering(instance)
+        self._list = BatchList(instance, self._delivering)
+        self._lock = anyio.Lock()
+        self._told: set[str] = set()  # batches with a failure that was told
+        self._swept = False
+        self.wake = Wake()
+
+    async def run(self) -> None:
+        """Look at once, then every `gl.every`, sooner where something failed or is acknowledged."""
+        while True:
+            if not self._instance.config.gl.enabled:
+                await self.wake.wait()
+                continue
+            went_well = await self.look()
+            every = self._instance.config.gl.every
+            await self._rest(every if went_well else min(every, RETRY))
+
+    async def _rest(self, seconds: float) -> None:
+        """Until it is time, a nudge, or an acknowledgement."""
+        clock = self._instance.clock
+        until = clock.monotonic() + seconds
+        while (left := until - clock.monotonic()) > 0:
+            if await self.wake.wait(min(left, ACK_LOOK)):
+                return
+            async with self._lock:
+                if await self._heeded():
+                    return
+
+    async def look(self) -> bool:
+        """Take every step that can be taken now; returns whether nothing failed."""
+        it = self._instance
+        if it.stopping:
+            return True
+        async with self._lock:
+            try:
+                await self._mend()
+                went_well = await self._go_on() if it.gate.open() else False
+            except (NoSpace, FolderTrouble) as error:
+                await it.conditions.begin(GL_OUTBOX, message=error.message, hint=error.hint)
+                went_well = False
+            else:
+                await it.conditions.end(GL_OUTBOX)
+            await self._tell_late()
+        return went_well
+
+    # -- for people ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def quiet(self, patience: float) -> AsyncIterator[None]:
+        """Between two steps of the service. Raises TimeoutError when it is at work for longer."""
+        with anyio.fail_after(patience):
+            await self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    async def list_now(self) -> bool:
+        """List, and record what changed; within `quiet`."""
+        return await self._list_now()
+
+    async def latest(self, batch: str) -> Batch | None:
+        """The last issue of a batch."""
+        return await self._latest(batch)
+
+    async def confirm_on_word(self, batch: Batch) -> Batch:
+        """Confirm what was just listed and is published, on a person's word; within `quiet`."""
+        return await self._delivering.confirm(batch, self._list_now)
+
+    # -- what was left half done -----------------------------------------------------------------
+
+    async def _mend(self) -> None:
+        """Publish what is prepared, and remove what nobody needs any more."""
+        it = self._instance
+        await off_loop(outbox.lay_out, it.root, it.config.outbox)
+        known = await self._open()
+        if not self._swept:
+            kept = [name for batch in known for name in batch.prepared or ()]
+            await off_loop(outbox.sweep, it.config.outbox, kept)
+            self._swept = True
+        for batch in known:
+            if batch.state is State.FETCHED:
+                await self._delivering.publish(batch)
+
+    # -- the steps -------------------------------------------------------------------------------
+
+    async def _go_on(self) -> bool:
+        """List, then fetch and confirm batch after batch."""
+        await self._heeded()
+        if not await self._list_now():
+            return False
+        went_well = True
+        for batch in sorted(await self._open(), key=by_id):
+            if not self._instance.stopping:
+                went_well &= await self._guarded(batch)
+        return went_well
+
+    async def _guarded(self, batch: Batch) -> bool:
+        """Let a batch take its steps; what goes wrong with it does not stop the others."""
+        try:
+            await self._step(batch)
+        except (NoSpace, FolderTrouble, LedgerBroken):
+            raise
+        except TenantError as error:
+            await self._instance.gate.failed(error)
+            await self._failed(batch, error.message, error.hint)
+            return False
+        except (Failed, CheckFailed) as error:
+            await self._failed(batch, error.message, error.hint)
+            return False
+        except OSError as error:
+            await self._failed(batch, f"{error.strerror or error}", "")
+            return False
+        self._told.discard(batch.batch)
+        return True
+
+    async def _step(self, batch: Batch) -> None:
+        if batch.state is State.LISTED:
+            [fetch] = plan([batch], self._instance.config.gl.sources)
+            batch = await self._fetched(fetch)
+        if self._delivering.may_confirm(batch):
+            await self._confirm(batch)
+
+    async def _fetched(self, fetch: Fetch) -> Batch:
+        try:
+            prepared = await self._fetching.fetch(fetch)
+        except Failed as error:
+            if error.held is None:
+                raise
+            return await self._delivering.hold(fetch.batch, error.held)
+        return await self._delivering.publish(prepared)
+
+    async def _confirm(self, batch: Batch) -> None:
+        """List again right before: whatever changed meanwhile is not confirmed."""
+        if not await self._list_now():
+            return
+        latest = await self._latest(batch.batch)
+        if latest is not None and latest.issue == batch.issue and latest.state is batch.state:
+            await self._delivering.confirm(latest, self._list_now)
+
+    async def _failed(self, batch: Batch, message: str, hint: str) -> None:
+        it = self._instance
+        latest = await self._latest(batch.batch)
+        if latest is not None and latest.state is State.LISTED:
+            await it.ledger.run(it.ledger.batches.note, latest, tries=latest.tries + 1)
+        if batch.batch not in self._told:
+            log.warning("gl.step_failed", **facts(batch), error=message, hint=hint)
+        self._told.add(batch.batch)
+
+    async def _heeded(self) -> bool:
+        """Look for acknowledgements; returns whether something came that lets a batch go on."""
+        came = False
+        for batch in await self._open():
+            if self._list.awaits_acknowledgement(batch):
+                heeded = await self._delivering.heed(batch)
+                came |= heeded != batch and self._delivering.may_confirm(heeded)
+        return came
+
+    # -- the list --------------------------------------------------------------------------------
+
+    async def _list_now(self) -> bool:
+        """List and record what changed; False when no list could be had."""
+        it = self._instance
+        try:
+            rows = await it.journal.listed()
+        except Forbidden as error:
+            await it.conditions.begin(GL_REFUSED, message=error.message, hint=error.hint)
+            return False
+        except TenantError as error:
+            await it.gate.failed(error)
+            return False
+        await it.conditions.end(GL_REFUSED)
+        await it.gate.worked()
+        await self._list.compare(rows)
+        return True
+
+    async def _tell_late(self) -> None:
+        it = self._instance
+        gl, now = it.config.gl, it.clock.now()
+        for batch in await self._open():
+            if tell_late(batch, now, gl.alert_after, gl.confirm):
+                hint = batch.next_step or "The tenant keeps a batch's file for 48 hours only."
+                age = round(now - batch.since, 3)
+                log.warning(
+                    "gl.late",
+                    **facts(batch),
+                    reason=batch.reason or batch.state,
+                    seconds=age,
+                    hint=hint,
+                )
+                await it.ledger.run(it.ledger.batches.note, batch, told_late_at=now)
+
+    async def _open(self) -> list[Batch]:
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.open, it.config.tenant.base_url)
+
+    async def _latest(self, batch: str) -> Batch | None:
+        it = self._instance
+        return await it.ledger.run(it.ledger.batches.latest, it.config.tenant.base_url, batch)
