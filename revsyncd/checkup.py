@@ -15,6 +15,7 @@ from revsyncd.adapters.ledger import upkeep
 from revsyncd.adapters.who import user_name
 from revsyncd.config import Config, Folder, load_mapping, resolve
 from revsyncd.core.errors import ConfigError, Forbidden, RevsyncdError, TenantError
+from revsyncd.core.outbox_names import HELD
 from revsyncd.core.places import FolderPlaces, Shelf
 from revsyncd.core.template import Mapping
 from revsyncd.ports import Tenant
@@ -113,6 +114,8 @@ def _directories(config: Config) -> Iterator[Finding]:
         found += [_directory(subject, path) for path in later if os.path.lexists(path)]
         wrong = [finding for finding in found if not finding.ok]
         yield from wrong or [Finding(subject, f"{places.home} can be worked in")]
+    if config.gl.enabled and os.path.lexists(config.outbox):  # else the daemon makes it
+        yield _directory("gl.outbox", config.outbox)
 
 
 def _directory(subject: str, path: Path) -> Finding:
@@ -145,6 +148,8 @@ def _inside(config: Config) -> Iterator[Path]:
         yield from (places.home, places.inbox, places.work)
         yield from (places.shelf(shelf) for shelf in Shelf)
     yield config.root / "reports"
+    if config.gl.enabled:
+        yield from (config.outbox, config.outbox / HELD)
 
 
 def _device(path: Path) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from revsyncd.config import Config, load
 from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.outbox_names import HELD
 from revsyncd.core.places import FolderPlaces, Shelf
 
 # The group is the ERP's and the accountants': setgid hands it down to whatever is made inside.
@@ -60,6 +61,12 @@ def _wanted(config: Config) -> Iterator[tuple[Path, int]]:
     yield config.state_dir, _PRIVATE
     yield config.root, _READ
     yield config.root / "reports", _READ
+    if config.gl.enabled:
+        steps = Path(config.gl.outbox).parts
+        for length in range(1, len(steps)):
+            yield config.root.joinpath(*steps[:length]), _READ
+        yield config.outbox, _SHARED
+        yield config.outbox / HELD, _READ
     for folder in config.folders:
         places = FolderPlaces(config.root, folder.name)
         yield places.home, _READ

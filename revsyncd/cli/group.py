@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "cancel": Entry("word", "Stop a drop of which nothing was released."),
     "pause": Entry("word", "Stop claiming and sending, in one folder or in all."),
     "resume": Entry("word", "Go on after a pause or a stop."),
-    "gl": Entry("gl", "General-ledger batches (not in this version)."),
+    "gl": Entry("gl", "General-ledger batches: list, fetch, confirm, close."),
     "ledger": Entry("ledger", "The ledger's integrity, and a copy of it while running."),
     "init": Entry("init", "A commented configuration and its folders."),
     "simulate": Entry("simulate", "A local stand-in for the tenant."),

@@ -42,6 +42,8 @@ def _print(data: Data) -> None:
     held = [drop for drop in data["drops"] if drop["state"] == "held"]
     section("Open", _open([drop for drop in data["drops"] if drop["state"] != "held"]))
     section("Held: a person must look", _held(held))
+    if data["gl"] is not None:
+        section("Batches", _batches(data["gl"]["batches"]))
     section("Last settled", _settled(data["settled"][:_SETTLED_SHOWN]))
     section("Services and disk", _others(data["conditions"]))
 
@@ -85,6 +87,16 @@ def _held(drops: list[Data]) -> Iterator[str]:
         yield f"  next step: {drop['next_step']}"
 
 
+def _batches(found: list[Data]) -> Iterator[str]:
+    for batch in found:
+        late = "; late" if batch["late"] else ""
+        yield f"{batch['batch']}  {batch['name']}  {batch['in_words']}{late}"
+        if batch["message"]:
+            yield f"  since {moment(batch['since'])}: {batch['message']}"
+        if batch["next_step"]:
+            yield f"  next step: {batch['next_step']}"
+
+
 def _settled(drops: list[Data]) -> list[str]:
     rows = [
         [d["drop"], d["folder"], d["file"], moment(d["settled_at"]), d["state"], d["reason"]]
@@ -96,7 +108,7 @@ def _settled(drops: list[Data]) -> list[str]:
 def _others(conditions: list[Data]) -> Iterator[str]:
     """What neither the tenant nor a folder tells."""
     for condition in conditions:
-        if condition["kind"].startswith(("service.", "disk.")):
+        if condition["kind"].startswith(("service.", "disk.", "gl.")):
             scope = "" if condition["scope"] == "*" else f" {condition['scope']}"
             yield f"{condition['kind']}{scope} since {moment(condition['since'])}: {condition['message']}"
             if condition["next_step"]:

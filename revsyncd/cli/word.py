@@ -52,7 +52,7 @@ def resolve(drop: str, path: Path, reason: str, **verbs: bool) -> int:
     config = load_config(path)
     with reading(config) as ledger:
         found = the_drop(ledger, drop, lambda d: d.state is State.HELD)
-    return _say(config, said[0], found.drop, reason)
+    return say(config, said[0], found.drop, reason)
 
 
 @click.command(epilog=example('revsyncd cancel orders.csv --reason "wrong period"'))
@@ -67,7 +67,7 @@ def cancel(drop: str, path: Path, reason: str) -> int:
     config = load_config(path)
     with reading(config) as ledger:
         found = the_drop(ledger, drop, lambda d: d.open and d.state is not State.HELD)
-    return _say(config, "cancel", found.drop, reason)
+    return say(config, "cancel", found.drop, reason)
 
 
 @click.command(epilog=example('revsyncd pause transactions --reason "period close"'))
@@ -79,7 +79,7 @@ def pause(folder: str, path: Path, reason: str) -> int:
 
     What is past its last chunk is finished; everything else waits for `revsyncd resume`.
     """
-    return _say(load_config(path), "pause", folder, reason)
+    return say(load_config(path), "pause", folder, reason)
 
 
 @click.command(epilog=example('revsyncd resume transactions --reason "period is closed"'))
@@ -88,12 +88,12 @@ def pause(folder: str, path: Path, reason: str) -> int:
 @with_config
 def resume(folder: str, path: Path, reason: str) -> int:
     """Go on in FOLDER, or in all, after a pause or a stop on failure."""
-    return _say(load_config(path), "resume", folder, reason)
+    return say(load_config(path), "resume", folder, reason)
 
 
-def _say(config: Config, verb: str, target: str, reason: str) -> int:
+def say(config: Config, verb: str, target: str, reason: str) -> int:
     """Have it carried out and print the answer; returns the exit code."""
-    answered = _put(config, person(), verb, target, reason)
+    answered = ask(config, verb, target, reason)
     answer = (answered.answer or "").replace("resolve DROP", f"resolve {target}")
     if answered.done:
         click.echo(answer)
@@ -103,7 +103,9 @@ def _say(config: Config, verb: str, target: str, reason: str) -> int:
     return EXIT_ERROR
 
 
-def _put(config: Config, who: str, verb: str, target: str, reason: str) -> Request:
+def ask(config: Config, verb: str, target: str, reason: str) -> Request:
+    """Have a request carried out by the daemon, or here while none runs; returns it with its answer."""
+    who = person()
     if not running(config.root, config.state_dir):
         try:
             return _do(config, who, verb, target, reason)

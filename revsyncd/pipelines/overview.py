@@ -16,11 +16,14 @@ from revsyncd.core.drop import Drop, State
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.places import shown
 from revsyncd.core.report import Kinship, ReportedStageError, build, utc
+from revsyncd.pipelines.batch_overview import batches, needs_a_person
 from revsyncd.pipelines.conditions import (
     DISK,
     EVERYWHERE,
     FOLDER_MISSING,
     FOLDER_PAUSED,
+    GL_OUTBOX,
+    GL_REFUSED,
     PAUSED,
     SERVICE_FAILED,
     STOPPED,
@@ -54,6 +57,8 @@ def overview(config: Config, ledger: Ledger, *, running: bool, now: float) -> di
     ways = {folder["folder"]: folder for folder in folders}
     open_ids = {drop.drop for drop in drops}
     settled = [d for d in ledger.drops.settled(LAST_SETTLED) if d.drop not in open_ids]
+    gl = batches(config, ledger, now) if config.gl.enabled else None
+    persons = [*_needs_a_person(drops, folders, conditions), *(needs_a_person(gl) if gl else [])]
     return {
         "revsyncd": __version__,
         "at": utc(now),
@@ -63,9 +68,9 @@ def overview(config: Config, ledger: Ledger, *, running: bool, now: float) -> di
         "folders": folders,
         "drops": [_drop(ledger, drop, ways[drop.folder], tenant) for drop in drops],
         "settled": [_settled(drop) for drop in settled],
-        "needs_a_person": list(_needs_a_person(drops, folders, conditions)),
+        "needs_a_person": persons,
         "conditions": [_condition(condition) for condition in conditions],
-        "gl": None,
+        "gl": gl,
     }
 
 
@@ -197,6 +202,8 @@ def _needs_a_person(
     for condition in conditions:
         if condition.kind == TENANT_PAUSED:
             yield "tenant"
+        elif condition.kind in (GL_REFUSED, GL_OUTBOX):
+            yield "gl"
         elif condition.kind == SERVICE_FAILED:
             yield f"service {condition.scope}"
 

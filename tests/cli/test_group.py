@@ -130,9 +130,6 @@ def test_a_broken_configuration(
 @pytest.mark.parametrize(
     "args",
     [
-        ("gl", "list"),
-        ("gl", "fetch", "1"),
-        ("gl", "confirm", "1", "--reason", "x"),
         ("ledger", "rebuild"),
         ("check", "--audit"),
     ],
