@@ -25,6 +25,7 @@ from revsyncd.core.drop import Drop
 from revsyncd.core.pace import Pace
 from revsyncd.first_tree import make_folders
 from revsyncd.pipelines.instance import Instance
+from revsyncd.pipelines.outbound import Outbound
 from revsyncd.pipelines.recovery import recover
 from revsyncd.tenant_link import TenantLink
 
@@ -211,6 +212,26 @@ class Bench:
         path = self.outbox / below / f"{name}.manifest.json"
         found: dict[str, Any] = json.loads(path.read_text())
         return found
+
+    async def looks(self, number: int) -> None:
+        """Until the list of batches was asked for so often once more, and answered but for the last."""
+        calls = self.tenant.world.counts.calls
+        path = "GET /api/integration/v1/journal/list"
+        wanted = calls[path] + number + 1
+        with anyio.fail_after(PATIENCE):
+            while calls[path] < wanted:  # noqa: ASYNC110  (a count that changes wakes nobody)
+                await anyio.sleep(0.02)
+
+    @asynccontextmanager
+    async def outbound(self) -> AsyncIterator[Outbound]:
+        """The outbound pipeline alone, to be told when to look; no other service runs."""
+        clock = SystemClock()
+        async with AsyncExitStack() as stack:
+            ledger = stack.enter_context(Ledger.open(self.root, self.config.state_dir, clock.now))
+            link = await stack.enter_async_context(TenantLink.to(self.config, clock))
+            self.instance = await stack.enter_async_context(instance_of(self.config, ledger, link))
+            await self.instance.conditions.load()
+            yield Outbound(self.instance)
 
     async def batch(self, batch: object) -> Batch:
         """The last issue of a batch as the ledger has it."""

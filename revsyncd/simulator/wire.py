@@ -25,6 +25,17 @@ class Gone(Exception):
     """The client left, or said nothing for too long."""
 
 
+def _is_unframed(status: int, headers: Headers) -> bool:
+    names = {name.lower() for name, _ in headers}
+    return status == 200 and not names & {"content-length", "transfer-encoding"}  # noqa: PLR2004  (HTTP)
+
+
+def _head(status: int, headers: Headers) -> bytes:
+    """By hand: h11 would put the chunked framing in."""
+    lines = [f"HTTP/1.1 {status} OK", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
 class Wire:
     """A client's connection; every wait on it ends after `patience` seconds."""
 
@@ -63,7 +74,11 @@ class Wire:
             yield bytes(event.data)
 
     async def answer(self, status: int, headers: Headers, portions: Iterable[bytes]) -> None:
-        """Send a complete answer; `headers` carry its Content-Length."""
+        """Send a complete answer; without Content-Length or chunks the connection's end is its end."""
+        if _is_unframed(status, headers):
+            for portion in (_head(status, headers), *portions):
+                await self._send(portion)
+            return
         await self._send(self._http.send(h11.Response(status_code=status, headers=headers)))
         for portion in portions:
             await self._send(self._http.send(h11.Data(data=portion)))
@@ -71,7 +86,10 @@ class Wire:
 
     async def begin_answer(self, status: int, headers: Headers, body: bytes, length: int) -> None:
         """Send an answer's head and the first `length` bytes of its body, or half a head without one."""
-        head = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
+        if _is_unframed(status, headers):
+            head = _head(status, headers)
+        else:
+            head = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
         if body and ("Transfer-Encoding", "chunked") in headers:
             body, length = b"%x\r\n%s\r\n" % (length, body[:length]), len(body)
         await self._send(head + body[:length] if body else head[: len(head) // 2])

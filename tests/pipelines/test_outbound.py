@@ -1,36 +1,14 @@
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
-from bench import Bench, bench
+from batches import Start, confirms, name_of, ready, section, status
 
-from revsyncd import simulator
 from revsyncd.core import batch as core
 from revsyncd.core.batch import LATE_AGAIN, State
 from revsyncd.pipelines.batch_delivery import Delivering
 from revsyncd.pipelines.overview import overview
-from revsyncd.simulator.journal import Batch, Packing
-
-Start = Callable[..., AbstractAsyncContextManager[Bench]]
-
-
-def section(confirm: str = "written", **keys: str) -> str:
-    """A [gl] that looks four times a second."""
-    lines = {"confirm": f'"{confirm}"', "every": '"250ms"', **keys}
-    return "[gl]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    def started(gl: str = "", **settings: Any) -> AbstractAsyncContextManager[Bench]:
-        chosen = simulator.Settings(**settings)
-        return bench(tmp_path, monkeypatch, gl=gl or section(), settings=chosen)
-
-    return started
+from revsyncd.simulator.journal import Packing
 
 
 @pytest.mark.parametrize("source", ["report", "pages", "file"])
@@ -51,26 +29,6 @@ async def test_a_batch_is_written_then_confirmed(start: Start, source: str) -> N
         assert it.tenant.world.journal.batches[batch.id].status == "TRANSFERRED"
         assert it.tenant.world.violations == []
         assert not it.log.having("gl.step_failed")
-
-
-def ready(it: Bench, lines: int = 12, **how: Any) -> Batch:
-    """A batch that is ready at the tenant."""
-    return it.tenant.world.journal.add(lines, **how)
-
-
-def status(it: Bench, batch: Batch) -> str:
-    """How the tenant has it now."""
-    return it.tenant.world.journal.batches[batch.id].status
-
-
-def name_of(batch: Batch) -> str:
-    """What its file is called."""
-    return f"GL_{batch.id}_{batch.name}.csv"
-
-
-def confirms(it: Bench) -> int:
-    """How often the tenant was told."""
-    return it.tenant.world.counts.calls["PUT /api/integration/v1/journal/batch/status/{}"]
 
 
 @pytest.mark.parametrize("packing", [Packing.GZIP, Packing.ZIP])
@@ -208,10 +166,7 @@ async def test_an_erp_that_takes_the_file_early_never_makes_it_be_written_again(
             await it.log.until("gl.written")
             for path in it.outbox.glob("GL_*"):
                 path.unlink()
-            lists = it.tenant.world.counts.calls["GET /api/integration/v1/journal/list"]
-            await it.tenant.seen(
-                lambda t: t.world.counts.calls["GET /api/integration/v1/journal/list"] > lists + 2
-            )
+            await it.looks(2)
         async with it.running():
             (it.outbox / f"{name_of(batch)}.ack").touch()
             await it.log.until("gl.confirmed")
@@ -356,10 +311,7 @@ async def test_a_late_batch_is_told_once_until_six_hours_are_over(start: Start) 
         async with it.running():
             told = await it.log.until("gl.late", batch=str(batch.id))
             assert told["seconds"] >= 0.5
-            calls = it.tenant.world.counts.calls
-            path = "GET /api/integration/v1/journal/list"
-            seen = calls[path]
-            await it.tenant.seen(lambda _: calls[path] > seen + 2)
+            await it.looks(2)
             assert len(it.log.having("gl.late")) == 1
             known = await it.batch(batch.id)
             ledger = it.instance.ledger
