@@ -253,6 +253,18 @@ class Daemon:
             self.wait_for("daemon.ready")
         return self
 
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the site, beside the daemon or without it."""
+        return subprocess.run(
+            [sys.executable, "-m", "revsyncd", *words, "--config", str(self.site.config)],
+            cwd=self.site.home,
+            env=self.whole_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
     def restart(self) -> Self:
         """Start it again after it ended."""
         self.exit_code()

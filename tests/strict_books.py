@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import strict_rules as rules
+from strict_journal import Journal
 from strict_rules import Column, Endpoint, Fault, Template
 
 USERNAME, PASSWORD = "revenue-loader", "correct horse battery staple"
@@ -80,6 +81,7 @@ class Knobs:
     stage_errors: dict[str, str] = field(default_factory=dict)  # line id -> err_msg
     created_format: str = "%Y-%m-%dT%H:%M:%SZ"  # crtd_dt; whole seconds, as a database DATE has
     redirect: dict[str, int] = field(default_factory=dict)  # pattern of a path -> 301, 302, 307…
+    lost_confirms: int = 0  # so many confirmations are carried out and not answered
 
     def turn(self, changes: dict[str, Any]) -> None:
         """Set several knobs; an unknown one is an AttributeError."""
@@ -127,6 +129,7 @@ class Answer:
     body: dict[str, Any] | None = None
     headers: tuple[tuple[str, str], ...] = ()
     lost: bool = False
+    content: bytes | None = None  # a CSV in place of JSON
 
 
 def said(status: int, word: str, message: str, **more: Any) -> Answer:
@@ -147,6 +150,8 @@ class Books:
         self.errors: list[tuple[Stored, dict[str, Any]]] = []
         self.mapping_calls: Counter[str] = Counter()
         self.sign_ins = 0
+        self.journal = Journal()
+        self.report_host = ""
         self._tokens: dict[str, float] = {}  # token -> end of its life in monotonic seconds
         self._ended: set[str] = set()
         self._signed_in_at = float("-inf")
@@ -160,6 +165,11 @@ class Books:
             "status csv": self._status_csv,
             "mapping": self._mapping,
             "stage errors": self._stage_errors,
+            "journal list": self._journal_list,
+            "journal page": self._journal_page,
+            "journal file": self._journal_file,
+            "journal confirm": self._journal_confirm,
+            "signed url": self._signed_url,
         }
 
     def act(self, endpoint: Endpoint, call: Call, body: bytes) -> Answer:
@@ -323,6 +333,45 @@ class Books:
         result = {"client_id": 1, "id": stored.request_id, "message": "Data Received"}
         result["status"] = "Error" if stored.refused else "Successfully Uploaded"
         return Answer(200, self._cased({"status": "Success", "result": result}))
+
+    # -- batches ---------------------------------------------------------------------------------
+
+    def _journal_list(self, _endpoint: Endpoint, _call: Call, _body: bytes) -> Answer:
+        rows = self.journal.listed()
+        return (
+            Answer(200, self._cased({"status": "Success", "result": rows})) if rows else Answer(204)
+        )
+
+    def _journal_page(self, _endpoint: Endpoint, call: Call, _body: bytes) -> Answer:
+        *_, batch, page = call.path.split("/")
+        faults, rows = self.journal.page(batch, page, call.query, call.header("pagesize"))
+        self.note(call, faults)
+        if rows is None:
+            return said(400, "Error", "No such batch")
+        return Answer(200, {"Status": "Success", "Result": rows}) if rows else Answer(204)
+
+    def _journal_file(self, _endpoint: Endpoint, call: Call, _body: bytes) -> Answer:
+        found = self.journal.batches.get(int(call.path.rpartition("/")[2]))
+        return Answer(200, content=found.content) if found else Answer(204)
+
+    def _journal_confirm(self, _endpoint: Endpoint, call: Call, _body: bytes) -> Answer:
+        faults, updated = self.journal.confirm(call.path.rpartition("/")[2])
+        self.note(call, faults)
+        if not updated:
+            return said(400, "Error", "0 row(s) updated")
+        self.knobs.lost_confirms -= 1
+        return Answer(200, self._cased({"status": "Success"}), lost=self.knobs.lost_confirms >= 0)
+
+    def _signed_url(self, _endpoint: Endpoint, call: Call, _body: bytes) -> Answer:
+        path = self.journal.sign(call.path.rpartition("/")[2])
+        if not path:
+            return Answer(404, {"error": "No such report"})
+        return Answer(200, {"signed_url": f"http://{self.report_host}{path}", "success": True})
+
+    def signed(self, query: str) -> Answer:
+        """What the signed URL's host serves."""
+        content = self.journal.report(query)
+        return Answer(403) if content is None else Answer(200, content=content)
 
     def _find(self, call: Call, route: str, number: str) -> Stored | None:
         for stored in self.stored:

@@ -40,6 +40,7 @@ from strict_books import (
     Stored,
     said,
 )
+from strict_journal import SIGNED, faults_of_download
 from strict_rules import Endpoint, Fault
 
 CONTROL = "/__strict__/"
@@ -74,6 +75,7 @@ class StrictTenant:
         self._server.tenant = self
         self.port = self._server.server_port
         self.host = f"127.0.0.1:{self.port}"
+        self.books.report_host = f"localhost:{self.port}"
         self.prefix = "/revenue" if auth == "oneid" else ""
         self.base_url = f"http://{self.host}{self.prefix}"
 
@@ -148,6 +150,10 @@ class StrictTenant:
 
     def judge(self, call: Call) -> Endpoint | Answer:
         """Which documented call this is; an answer when there is no use in reading its body."""
+        if call.path.startswith(SIGNED) and call.method == "GET":
+            with self.changed:
+                self.note(call, faults_of_download(call.headers, self.books.report_host))
+                return self.books.signed(call.query)
         endpoint = rules.find(call.method, self._documented(call.path))
         if endpoint is None:
             known = call.path == f"{CONTROL}elsewhere"
@@ -316,11 +322,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, answer: Answer) -> None:
         body = b"" if answer.body is None else json.dumps(answer.body).encode()
+        body = body if answer.content is None else answer.content
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
         if answer.body is not None:
             self.send_header("Content-Type", "application/json; charset=utf-8")
+        if answer.content is not None:
+            self.send_header("Content-Type", "text/csv")
         if answer.status != 204:
             self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
