@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-gl format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -20,6 +20,9 @@ check: $(VENV)/.dev  ## lint, format and types
 
 bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machine
 	$(BIN)/python benchmarks/daemon.py
+
+bench-gl: $(VENV)/.run  ## a million lines of the general ledger through each source
+	$(BIN)/python benchmarks/gl.py
 
 format: $(VENV)/.dev  ## put every file into the one format
 	$(BIN)/ruff check --fix .

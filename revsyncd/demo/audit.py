@@ -23,7 +23,7 @@ from revsyncd.demo.tree import STYLES
 _TROUBLES = frozenset((
     "raw", "service.failed", "drop.step_failed", "drop.lost", "drop.ignored", "disk.trouble",
     "folder.missing", "folder.paused", "tenant.paused", "tenant.unreachable", "token.refused",
-    "library.message",
+    "gl.step_failed", "gl.refused", "gl.late", "library.message",
 ))  # fmt: skip
 _PARALLEL_LIMIT = 2  # the tenant's
 
@@ -99,7 +99,7 @@ def _nothing_else(case: Case) -> Promise:
 def _files(case: Case) -> Iterator[Path]:
     """All files of the folders, those in inboxes and in work too, but for `status.txt`."""
     for path in case.tree.root.glob("*/*/**/*"):
-        if path.is_file():
+        if path.is_file() and not path.is_relative_to(case.tree.outbox):
             yield path
 
 

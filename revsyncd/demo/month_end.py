@@ -10,6 +10,7 @@ from pathlib import Path
 
 from revsyncd.demo import daemon, sample, sheets
 from revsyncd.demo.erp import Erp
+from revsyncd.demo.general_ledger import GeneralLedger
 from revsyncd.demo.journal import Journal
 from revsyncd.demo.promises import Deleted, Dropped, Fate, Promise, Sheet
 from revsyncd.demo.sample import LINE_ID
@@ -39,6 +40,7 @@ class MonthEnd:
         await self._lines_are_in_error()
         await self._orders_come_twice()
         await self._answer_is_lost()
+        await self._batches_go_out()
 
     async def _log_says(self, event: str, drop: str | None = None) -> None:
         await self._journal.until(lambda: self._journal.said(event, drop), f"the log says {event}")
@@ -99,6 +101,13 @@ class MonthEnd:
         kept = (reason, sent) == ("in_doubt", "1 time")
         self.evidence.append(Promise(words, kept, f"{reason}, sent {sent}"))
         await self._resolve(drop)
+
+    async def _batches_go_out(self) -> None:
+        batches = GeneralLedger(self._tree, self._tenant, self._journal, self._teller)
+        try:
+            await batches.play()
+        finally:
+            self.evidence += batches.evidence
 
     # -- what people do --------------------------------------------------------------------------
 

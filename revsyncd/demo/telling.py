@@ -21,6 +21,8 @@ _COLOUR_OF = {
     "upload.refused": "red",
     "stage_errors.found": "yellow",
     "stage_errors.gone": "green",
+    "gl.confirmed": "green",
+    "gl.held": "yellow",
 }
 
 
@@ -136,6 +138,10 @@ def _lines(event: Event) -> str:
     return counted(event.get("count", 0), "line")
 
 
+def _records(event: Event) -> str:
+    return counted(event.get("records") or 0, "line")
+
+
 def _service(event: Event) -> str:
     return f"a service failed: {event.get('service', '?')}: {event.get('error', '')}"
 
@@ -160,6 +166,11 @@ _WORDS: dict[str, Callable[[Event], str]] = {
     "drop.resolved": lambda e: f"{e.get('by', '?')} says: {e.get('reason', '?')}",
     "stage_errors.found": lambda e: f"{_lines(e)} in error at the tenant: {e.get('reason', '?')}",
     "stage_errors.gone": lambda e: f"{_lines(e)} no longer in error: {e.get('reason', '?')}",
+    "gl.written": lambda e: (
+        f"in the outbox, {_records(e)}, {e.get('bytes', 0):,} bytes, with manifest"
+    ),
+    "gl.confirmed": lambda e: f"batch {e.get('batch', '?')} is marked as transferred at the tenant",
+    "gl.held": lambda e: f"held ({e.get('reason', '?')}): {e.get('error', '')}",
     "service.failed": _service,
     "service.restarted": lambda e: f"a service was started again: {e.get('service', '?')}",
     "raw": lambda e: str(e.get("error", "")),

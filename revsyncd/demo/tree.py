@@ -68,6 +68,10 @@ after = ["transactions"]
 [stage_errors]
 every = "1s"
 
+[gl]
+confirm = "acknowledged"
+every = "1s"
+
 [log]
 format = "json"
 """
@@ -103,6 +107,11 @@ class Tree:
     def complaints(self) -> Path:
         """What the daemon's process wrote on stderr: nothing, if all is well."""
         return self.home / "daemon.stderr"
+
+    @property
+    def outbox(self) -> Path:
+        """Where the ERP finds batches."""
+        return self.root / "outbox" / "gl"
 
     def inbox(self, folder: str) -> Path:
         """Where the ERP drops."""
