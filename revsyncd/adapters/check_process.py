@@ -20,9 +20,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import revsyncd
 from revsyncd.checks import worker
-from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Progress
+from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, GlResult, GlRules, Progress
 from revsyncd.checks.engine import check
-from revsyncd.checks.gl_file import GlResult, GlRules, examine
+from revsyncd.checks.gl_file import examine
 from revsyncd.checks.gl_unpack import packing_of
 from revsyncd.checks.line_ids import Match, lookup, rebuild
 from revsyncd.checks.selection import locate, select

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from revsyncd.core.template import Mapping
@@ -148,3 +149,48 @@ class CheckResult:
 
 
 Progress = Callable[[int, int], None]  # bytes read, bytes in all
+
+
+class Fault(StrEnum):
+    """Why a file can't be delivered as it is."""
+
+    CUT = "cut"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+
+
+class LineEnd(StrEnum):
+    """Whether a last line without an end is a cut file."""
+
+    REQUIRE = "require"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class GlRules:
+    """How a batch's file is read: labels of the amounts and of the currency, lines before the header."""
+
+    debit: str = "accounted_dr"
+    credit: str = "accounted_cr"
+    currency: str = "currency_code"
+    preamble_lines: int = 0
+    final_newline: LineEnd = LineEnd.REQUIRE
+    max_size: int = 5 * 10**9  # bytes, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class GlResult:
+    """What a pass found; `fault` is set, with words, where the file can't be delivered as it is."""
+
+    fault: Fault | None = None
+    told: str = ""
+    packing: str = "plain"  # plain | gzip | zip
+    columns: tuple[str, ...] = ()
+    records: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    totals: dict[str, dict[str, str]] = field(default_factory=dict)  # currency -> debit, credit
+    unbalanced: tuple[str, ...] = ()  # currencies
+    missing: tuple[str, ...] = ()  # labels of the rules that the header lacks
+    unsummed: int = 0  # records with an amount that is no number
+    unsummed_told: str = ""  # the first of them

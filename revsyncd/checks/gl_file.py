@@ -9,12 +9,11 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact, Overflow
-from enum import StrEnum
 from pathlib import Path
 
-from revsyncd.checks.gl_unpack import Fault, Unpacked, unpack
+from revsyncd.checks.contract import Fault, GlResult, GlRules, LineEnd
+from revsyncd.checks.gl_unpack import Unpacked, unpack
 
 LONGEST_CELL = 1 << 24  # characters; what is longer is a quote that nobody closed
 SHOWN = 60  # characters of a label or value that a message repeats
@@ -22,43 +21,6 @@ _AMOUNT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?
 _EXACT = Context(prec=2000, traps=[Inexact, Overflow])
 _DELIMITERS = ("\t", ";", "|")  # tried where a header has no comma
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
-
-
-class LineEnd(StrEnum):
-    """Whether a last line without an end is a cut file."""
-
-    REQUIRE = "require"
-    ALLOW = "allow"
-
-
-@dataclass(frozen=True, slots=True)
-class GlRules:
-    """How a batch's file is read: labels of the amounts and of the currency, lines before the header."""
-
-    debit: str = "accounted_dr"
-    credit: str = "accounted_cr"
-    currency: str = "currency_code"
-    preamble_lines: int = 0
-    final_newline: LineEnd = LineEnd.REQUIRE
-    max_size: int = 5 * 10**9  # bytes, unpacked
-
-
-@dataclass(frozen=True, slots=True)
-class GlResult:
-    """What a pass found; `fault` is set, with words, where the file can't be delivered as it is."""
-
-    fault: Fault | None = None
-    told: str = ""
-    packing: str = "plain"  # plain | gzip | zip
-    columns: tuple[str, ...] = ()
-    records: int = 0
-    bytes: int = 0
-    sha256: str = ""
-    totals: dict[str, dict[str, str]] = field(default_factory=dict)  # currency -> debit, credit
-    unbalanced: tuple[str, ...] = ()  # currencies
-    missing: tuple[str, ...] = ()  # labels of the rules that the header lacks
-    unsummed: int = 0  # records with an amount that is no number
-    unsummed_told: str = ""  # the first of them
 
 
 def examine(path: Path, unpacked: Path, rules: GlRules) -> GlResult:
@@ -123,6 +85,7 @@ class _Pass:
 
     def __init__(self, rules: GlRules) -> None:
         self._rules = rules
+        self._header = ""
         self._columns: tuple[str, ...] = ()
         self._records = 0
         self._ragged: tuple[int, int] | None = None  # the first: record, fields
@@ -137,7 +100,7 @@ class _Pass:
         """Read all of it; returns what is wrong with it, with words in `told`."""
         for _ in range(self._rules.preamble_lines):
             text.readline(LONGEST_CELL)
-        header = text.readline(LONGEST_CELL)
+        header = self._header = text.readline(LONGEST_CELL)
         if not header.strip():
             return self._say(Fault.CUT, "it has no header")
         delimiter = _delimiter(header)
@@ -165,7 +128,10 @@ class _Pass:
             words = f"record {record:,} has {fields} fields, the header {len(self._columns)}"
             only_last = record == self._records and fields < len(self._columns)
             return self._say(Fault.CUT if only_last else Fault.UNREADABLE, words)
-        ended = hashed.end.rstrip(b"\0").endswith((b"\n", b"\r"))
+        # Between the two signs of a line end is no end, unless this file ends its lines with one.
+        alone = self._records and self._header.endswith("\r")
+        signs = (b"\n", b"\r") if alone else (b"\n",)
+        ended = hashed.end.rstrip(b"\0").endswith(signs)
         if not ended and self._rules.final_newline is LineEnd.REQUIRE:
             return self._say(Fault.CUT, "its last line has no end")
         return None

@@ -8,19 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+
+from revsyncd.checks.contract import Fault
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _PORTION = 1 << 18
-
-
-class Fault(StrEnum):
-    """Why a file can't be delivered as it is."""
-
-    CUT = "cut"
-    UNREADABLE = "unreadable"
-    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from revsyncd.checks.contract import Dialect, Rules
-from revsyncd.checks.gl_file import GlRules, LineEnd
+from revsyncd.checks.contract import Dialect, GlRules, LineEnd, Rules
 from revsyncd.config.secrets import SecretRef
 from revsyncd.config.values import (
     AbsolutePath,

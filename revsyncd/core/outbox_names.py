@@ -25,7 +25,7 @@ def safe(text: str) -> str:
 
 def file_name(pattern: str, batch_id: str, batch_name: str, issue: int) -> str:
     """The file's name for the ERP: `pattern` filled in, `.r2` before the suffix of the second issue."""
-    values = {"batch_id": _key(batch_id), "batch_name": safe(batch_name)}
+    values = {"batch_id": _key(batch_id), "batch_name": safe(batch_name).strip(".")}
     name = re.sub(r"\{(batch_id|batch_name)\}", lambda found: values[found[1]], pattern)
     stem, suffix = posixpath.splitext(name)
     stem = stem.lstrip(".") or "batch"

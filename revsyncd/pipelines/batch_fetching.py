@@ -11,8 +11,7 @@ from pathlib import Path
 from revsyncd import __version__
 from revsyncd.adapters import outbox
 from revsyncd.adapters.disk import folder_errors
-from revsyncd.checks.gl_file import GlResult
-from revsyncd.checks.gl_unpack import Fault
+from revsyncd.checks.contract import Fault, GlResult
 from revsyncd.config import GlSettings
 from revsyncd.core.batch import Batch, Event, Fetch, Reason
 from revsyncd.core.batch_words import Hold, balance_told, hold, number_or_text
