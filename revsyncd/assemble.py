@@ -221,6 +221,7 @@ class Daemon:
         configure(config.log.level, config.log.format)
         await self._link.renew(config)
         self._instance.config = config
+        self._instance.gate.reloaded(config.templates.keys())
         self._start_folders(tasks)
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()

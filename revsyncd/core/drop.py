@@ -81,6 +81,7 @@ MOVES: dict[State, dict[Event, State]] = {
     State.HELD: {
         Event.START_OVER: State.CLAIMED,
         Event.SENT_AGAIN: State.CHECKED,
+        Event.ALL_RECEIVED: State.ACCEPTED,  # by a person's word, with others still being followed
         Event.ALL_STAGED: State.STAGED,
         Event.REFUSED: State.FAILED,
         Event.REJECTED: State.FAILED,

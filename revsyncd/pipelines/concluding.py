@@ -80,6 +80,12 @@ class Concluding:
             drop.drop, Event.SENT_AGAIN, ending=None, settled_at=None, filed=False, **facts
         )
 
+    async def follow_on(self, drop: Drop) -> Drop:
+        """Take a held drop back into work, all of whose parts are at the tenant or on their way."""
+        return await self._instance.register.move(
+            drop.drop, Event.ALL_RECEIVED, ending=None, settled_at=None, filed=False
+        )
+
     async def start_over(self, drop: Drop, **facts: Any) -> Drop:
         """Take a held drop of which nothing was released back into work, to be checked anew."""
         self._instance.register.forget_plan(drop.drop)

@@ -41,7 +41,6 @@ RESOLUTIONS: dict[Reason, tuple[str, ...]] = {
     Reason.UNREADABLE: ("reject",),
     Reason.NOT_A_FILE: ("reject",),
 }
-DOUBTFUL = (PartState.IN_DOUBT, PartState.ACCEPTED)
 
 
 class Refused(RevsyncdError):
@@ -131,6 +130,8 @@ class Desk:
             state = f"is {known.state} already" if known else "is not known"
             raise Refused(f"drop {request.target} {state}", hint="See `revsyncd status`.")
         async with register.locked(request.target):
+            if request.target not in register:
+                raise Refused("the drop was settled meanwhile", hint="See `revsyncd status`.")
             return await work(request, register.drop(request.target))
 
     async def _cancel(self, request: Request, drop: Drop) -> str:
@@ -190,8 +191,15 @@ class Desk:
             )
 
     def _doubtful(self, drop: Drop) -> list[Part]:
-        parts = self._instance.register.parts(drop.drop)
-        return [part for part in parts if part.state in DOUBTFUL]
+        """The parts that a person's word is about.
+
+        An accepted one is among them only where its status never came: else it is being followed,
+        and to send it again would post it twice.
+        """
+        about = {PartState.IN_DOUBT}
+        if drop.reason is Reason.STATUS_TIMEOUT:
+            about.add(PartState.ACCEPTED)
+        return [p for p in self._instance.register.parts(drop.drop) if p.state in about]
 
     async def _arrived(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
@@ -202,6 +210,9 @@ class Desk:
         if any(p.state is PartState.PLANNED for p in register.parts(drop.drop)):
             await self._concluding.send_again(register.drop(drop.drop))
             return "the doubtful parts count as staged; the others are sent now"
+        if any(p.state is PartState.ACCEPTED for p in register.parts(drop.drop)):
+            await self._concluding.follow_on(register.drop(drop.drop))
+            return "the doubtful parts count as staged; the others are still being followed"
         await self._concluding.advance(drop.drop)
         return "taken as staged; the drop goes to done/"
 

@@ -4,9 +4,8 @@ A pause is entered by what the tenant answers and left by itself: the tenant by 
 pauses, a folder by letting one upload try again.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
-
-import anyio
 
 from revsyncd.core.errors import Busy, Forbidden, SignInRefused, TenantError, TenantUnusable
 from revsyncd.core.pace import Pace
@@ -43,6 +42,7 @@ class TenantGate:
     changed: Wake
     successes: int = 0  # answers of any kind that show that the tenant works
     _probing: Wake = field(default_factory=Wake)
+    _hurry: Wake = field(default_factory=Wake)
     _busy_until: float = 0.0
     _probes: int = 0
     _busies: int = 0
@@ -111,15 +111,23 @@ class TenantGate:
         await self.conditions.begin(TENANT_PAUSED, message=message, hint=hint)
         self._probing.nudge()
 
+    def reloaded(self, folders: Collection[str]) -> None:
+        """The configuration changed: what was refused may be right now, so it is tried at once."""
+        self._folders = {
+            name: _Pause(p.call) for name, p in self._folders.items() if name in folders
+        }
+        self._probes = 0
+        self._hurry.nudge()
+
     async def run(self) -> None:
         """The probing service: ends a pause of the tenant when a probe succeeds."""
         while True:
             if not self.conditions.holds(TENANT_PAUSED):
                 await self._probing.wait()
                 continue
-            # Slept, not waited for: a second upload that fails meanwhile must not hasten the probe.
+            # A second upload that fails meanwhile must not hasten the probe; a reload may.
             asked = self._busy_until - self.clock.monotonic()
-            await anyio.sleep(max(PROBES.pause(self._probes + 1), asked))
+            await self._hurry.wait(max(PROBES.pause(self._probes + 1), asked))
             self._probes += 1
             await self._probe()
 
