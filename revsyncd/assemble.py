@@ -1,7 +1,7 @@
 """The only place that knows every class: puts an instance together, runs it, reloads it, stops it."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import Conditions
 from revsyncd.pipelines.desk import Desk
 from revsyncd.pipelines.files import Files
-from revsyncd.pipelines.filing import Filing, is_due
+from revsyncd.pipelines.filing import Filing
 from revsyncd.pipelines.following import Following
 from revsyncd.pipelines.inbound import Inbound
 from revsyncd.pipelines.instance import Instance
@@ -49,7 +49,7 @@ FIXED = ("root", "state_dir")
 async def instance_of(config: Config, ledger: Ledger, link: TenantLink) -> AsyncIterator[Instance]:
     """An instance on an open ledger; its conditions and drops are not loaded yet."""
     clock = SystemClock()
-    register = Register(ledger)
+    register = Register(ledger, order_of(config))
     conditions = Conditions(ledger, clock)
     gate = TenantGate(link, conditions, clock, register.changed)
     yield Instance(
@@ -76,7 +76,7 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
         done = await Desk(it, concluding, Sending(it, concluding)).answer(request)
         filing = Filing(it)
         for drop in list(it.register):
-            if is_due(drop):
+            if drop.to_be_moved:
                 await filing.file(drop.drop)
         await StatusFiles(it).refresh()
         return done
@@ -222,6 +222,7 @@ class Daemon:
         await self._link.renew(config)
         self._instance.config = config
         self._instance.gate.reloaded(config.templates.keys())
+        self._instance.register.reorder(order_of(config))
         self._start_folders(tasks)
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()
@@ -253,6 +254,12 @@ class Daemon:
             left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
             log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)
         tasks.cancel_scope.cancel()
+
+
+def order_of(config: Config) -> Callable[[str], str]:
+    """Each folder's order; what is no longer configured waits in order of arrival."""
+    orders = {folder.name: folder.order for folder in config.folders}
+    return lambda name: orders.get(name, "arrival")
 
 
 def refuse_fixed(old: Config, new: Config) -> None:

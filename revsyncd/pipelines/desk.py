@@ -5,9 +5,7 @@ the daemon is stopped the command does so itself, with the same code. What makes
 drop's reason is refused with what would.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import anyio
 
@@ -19,7 +17,6 @@ from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.part import Part, PartState, released
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import EVERYWHERE, PAUSED, STOPPED
-from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.sending import Sending
 
@@ -183,7 +180,7 @@ class Desk:
 
     async def _same_bytes(self, drop: Drop) -> None:
         """The word is about the bytes that were dropped: nothing else may be sent on it."""
-        found = await off_loop(_sha256, self._instance.path(drop))
+        found = await self._instance.files.sha256(self._instance.path(drop))
         if drop.sha256 not in (None, found):
             raise Refused(
                 f"the file at {drop.place}/{drop.name} is not the one that was dropped",
@@ -255,8 +252,3 @@ class Desk:
 
     def _word(self, request: Request, verb: str) -> dict[str, str | float]:
         return {"verb": verb, "reason": request.reason, "at": request.at, "by": request.who}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

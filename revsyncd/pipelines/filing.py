@@ -23,21 +23,6 @@ SHELVES = {State.STAGED: Shelf.DONE, State.FAILED: Shelf.FAILED, State.HELD: She
 _EVENTS = {Shelf.DONE: "drop.done", Shelf.FAILED: "drop.failed", Shelf.HELD: "drop.held"}
 
 
-def is_due(drop: Drop) -> bool:
-    """Whether the drop has to be moved: to a shelf, or from one back into work."""
-    return not drop.filed if drop.state in SHELVES else not in_work(drop)
-
-
-def in_work(drop: Drop) -> bool:
-    """Whether its file lies in its work directory."""
-    return drop.place == work_place(drop)
-
-
-def work_place(drop: Drop) -> str:
-    """Its work directory, below the root."""
-    return f"{drop.folder}/.work/{drop.drop}"
-
-
 class Filing:
     """Moves drops. Callers see to it that one drop of a folder is filed at a time."""
 

@@ -7,6 +7,8 @@ pauses, a folder by letting one upload try again.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import anyio
+
 from revsyncd.core.errors import Busy, Forbidden, SignInRefused, TenantError, TenantUnusable
 from revsyncd.core.pace import Pace
 from revsyncd.pipelines.conditions import (
@@ -127,9 +129,20 @@ class TenantGate:
                 continue
             # A second upload that fails meanwhile must not hasten the probe; a reload may.
             asked = self._busy_until - self.clock.monotonic()
-            await self._hurry.wait(max(PROBES.pause(self._probes + 1), asked))
+            await self._rest(max(PROBES.pause(self._probes + 1), asked))
             self._probes += 1
             await self._probe()
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep so long, or until a reload."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_on_reload, tasks.cancel_scope)
+            await anyio.sleep(seconds)
+            tasks.cancel_scope.cancel()
+
+    async def _end_on_reload(self, rest: anyio.CancelScope) -> None:
+        await self._hurry.wait()
+        rest.cancel()
 
     async def _probe(self) -> None:
         try:
