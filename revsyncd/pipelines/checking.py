@@ -119,7 +119,8 @@ class Checking:
             "checked": checked,
             "config": self._instance.config.digest,
         }
-        await register.found(drop.drop, result.problems)
+        if result.problems or drop.checked is not None:  # or problems of an earlier check
+            await register.found(drop.drop, result.problems)
         log.info(
             "drop.checked",
             **named(drop),

@@ -46,7 +46,10 @@ class Filing:
         register, shelf = self._instance.register, SHELVES[drop.state]
         target = await self._target(drop, shelf)
         source = self._instance.path(drop)
-        drop = await register.note(drop.drop, revision=drop.revision + 1)
+        # Recorded before anything is written there: our own sidecars make a name look taken.
+        drop = await register.note(
+            drop.drop, target=self._below(target), revision=drop.revision + 1
+        )
         await self.sidecars.write(drop, await self._where(source, target), target)
         try:
             companion = await self._move(drop, source, target)
@@ -91,7 +94,7 @@ class Filing:
             log.warning("drop.step_failed", **named(corrected), error=str(error), hint=hint)
 
     async def _target(self, drop: Drop, shelf: Shelf) -> Path:
-        """The path recorded for this move; chosen and recorded where there is none yet."""
+        """The path recorded for this move; chosen where there is none yet."""
         places = self._instance.places(drop.folder)
         if drop.target is not None:
             target = self._instance.root / drop.target
@@ -101,9 +104,7 @@ class Filing:
         if path.is_relative_to(places.shelf(shelf)):
             return path  # already there: only its sidecars are written anew
         date = date_folder(drop.settled_at or 0.0, self._instance.config.zone)
-        target = await self._instance.files.reserve(places.day(shelf, date), drop)
-        await self._instance.register.note(drop.drop, target=self._below(target))
-        return target
+        return await self._instance.files.reserve(places.day(shelf, date), drop)
 
     async def _move(self, drop: Drop, source: Path, target: Path) -> str | None:
         """Move file and companion; returns the companion's new name."""
