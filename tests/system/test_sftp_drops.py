@@ -136,8 +136,9 @@ def test_a_put_arrives_once_and_whole_whatever_its_time(
     times = {"now.csv": None, "old.csv": LONG_AGO, "new.csv": FAR_AHEAD}
     files = {name: sender.file(table([line(f"of {name}")]), name) for name in times}
     whole = [file.read_bytes() for file in files.values()]
-    for name, file in files.items():
-        os.utime(file, times[name] and (times[name], times[name]))
+    for name, age in times.items():
+        if age is not None:
+            os.utime(files[name], (age, age))
     patient.put(files["old.csv"], verb="put -p")
     for name, file in files.items():
         sender.put(file, verb="put -p" if times[name] else "put")
