@@ -236,12 +236,16 @@ class Desk:
     async def _send(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
         permitted = tuple(dict.fromkeys((*drop.permitted, str(drop.reason))))
-        if released(register.parts(drop.drop)):
-            await register.note(drop.drop, "resolved", resolved=word, permitted=permitted)
-            await self._concluding.send_again(register.drop(drop.drop))
-        else:
+        parts = register.parts(drop.drop)
+        if not released(parts):
             await self._concluding.start_over(drop, resolved=word, permitted=permitted)
-        return "it is taken into work again"
+            return "it is taken into work again"
+        await register.note(drop.drop, "resolved", resolved=word, permitted=permitted)
+        if any(part.state is PartState.PLANNED for part in parts):
+            await self._concluding.send_again(register.drop(drop.drop))
+            return "what is not at the tenant is sent now"
+        await self._concluding.advance(drop.drop)
+        return "all of it was sent before; nothing is sent again"
 
     async def _reject(self, request: Request, drop: Drop, word: dict[str, str | float]) -> str:
         parts = self._instance.register.parts(drop.drop)
