@@ -1,7 +1,7 @@
 """The only place that knows every class: puts an instance together, runs it, reloads it, stops it."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import Conditions
 from revsyncd.pipelines.desk import Desk
 from revsyncd.pipelines.files import Files, off_loop
-from revsyncd.pipelines.filing import Filing, is_due
+from revsyncd.pipelines.filing import Filing
 from revsyncd.pipelines.following import Following
 from revsyncd.pipelines.gl_desk import GlDesk
 from revsyncd.pipelines.inbound import Inbound
@@ -53,7 +53,7 @@ FIXED = ("root", "state_dir")
 async def instance_of(config: Config, ledger: Ledger, link: TenantLink) -> AsyncIterator[Instance]:
     """An instance on an open ledger; its conditions and drops are not loaded yet."""
     clock = SystemClock()
-    register = Register(ledger)
+    register = Register(ledger, order_of(config))
     conditions = Conditions(ledger, clock)
     gate = TenantGate(link, conditions, clock, register.changed)
     yield Instance(
@@ -82,7 +82,7 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
         done = await Desk(it, concluding, Sending(it, concluding), batches).answer(request)
         filing = Filing(it)
         for drop in list(it.register):
-            if is_due(drop):
+            if drop.to_be_moved:
                 await filing.file(drop.drop)
         await StatusFiles(it).refresh()
         return done
@@ -219,7 +219,8 @@ class Daemon:
         try:
             config = load(self._path)
             refuse_fixed(self._instance.config, config)
-            await off_loop(refuse_outbox, config)
+            if config.gl.enabled:
+                await off_loop(refuse_outbox, config)
         except ConfigError as error:
             log.exception(
                 "config.rejected", error=error.problems, hint="The old one stays in force."
@@ -235,6 +236,8 @@ class Daemon:
         configure(config.log.level, config.log.format)
         await self._link.renew(config)
         self._instance.config = config
+        self._instance.gate.reloaded(config.templates.keys())
+        self._instance.register.reorder(order_of(config))
         self._start_folders(tasks)
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()
@@ -282,6 +285,12 @@ def refuse_outbox(config: Config) -> None:
         lay_out_outbox(config)
     except RefusedToStart as error:
         raise ConfigError([f"gl.outbox: {error.message}; {error.hint}"]) from error
+
+
+def order_of(config: Config) -> Callable[[str], str]:
+    """Each folder's order; what is no longer configured waits in order of arrival."""
+    orders = {folder.name: folder.order for folder in config.folders}
+    return lambda name: orders.get(name, "arrival")
 
 
 def refuse_fixed(old: Config, new: Config) -> None:

@@ -83,7 +83,7 @@ class Supervisor:
             raise
         except Exception as error:  # whatever ends one service must not end the others
             if not isinstance(error, RevsyncdError):
-                log.exception("service.failed", service=service.name)
+                log.exception("service.traceback", service=service.name)
             return _unwrapped(error)
         return RevsyncdError("it ended, which a service never should")
 

@@ -1,10 +1,21 @@
 """Fixtures of the independent counterparts: a strict tenant and a real SFTP server."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 from sftp_server import SftpServer, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
+
+from revsyncd.adapters import log
+
+
+@pytest.fixture(autouse=True)
+def unconfigured_log() -> Iterator[None]:
+    """Whatever a test makes of the log, the next finds it as a command does: errors, to stderr."""
+    yield
+    log._configure("error", json_lines=False, stream=lambda: sys.stderr)
 
 
 @pytest.fixture
@@ -20,3 +31,11 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer
     sshd = skip_unless_sshd_can_run()
     with SftpServer(sshd, tmp_path_factory.mktemp("sshd")) as server:
         yield server
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is installed a skip is a failure: it would hide one."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    if skipped and os.environ.get("REVSYNCD_TEST_NO_SKIPS") and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

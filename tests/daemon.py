@@ -373,3 +373,11 @@ def _read_line(text: str) -> dict[str, Any]:
     except ValueError:
         return {"event": "", "text": text}
     return event
+
+
+Launch = Callable[..., Daemon]  # the fixtures `make` and `launch` of the system tests
+
+
+def sent(tenant: StrictTenant) -> list[str]:
+    """The line ids, or other first cells, at the tenant in order of arrival."""
+    return [row[0] for stored in tenant.stored for row in stored.rows]

@@ -214,7 +214,7 @@ def kill(client: subprocess.Popen[bytes]) -> None:
     client.wait(20)
 
 
-def await_size(path: Path, size: int, looks: int = 2000) -> int:
+def await_size(path: Path, size: int, looks: int = 300) -> int:
     """Wait until `path` has `size` bytes or more and return how many; AssertionError if it never does.
 
     A write raises an event in the folder, and each event is one look.

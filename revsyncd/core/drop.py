@@ -81,6 +81,7 @@ MOVES: dict[State, dict[Event, State]] = {
     State.HELD: {
         Event.START_OVER: State.CLAIMED,
         Event.SENT_AGAIN: State.CHECKED,
+        Event.ALL_RECEIVED: State.ACCEPTED,  # by a person's word, with others still being followed
         Event.ALL_STAGED: State.STAGED,
         Event.REFUSED: State.FAILED,
         Event.REJECTED: State.FAILED,
@@ -91,6 +92,7 @@ MOVES: dict[State, dict[Event, State]] = {
 
 WAITING = (State.CLAIMED, State.CHECKED, State.SENDING)  # holds up the later drops of its folder
 OPEN = (*WAITING, State.ACCEPTED, State.STAGED)
+SHELVED = (State.STAGED, State.DONE, State.FAILED, State.HELD)  # the file belongs on a shelf
 
 
 class UnknownMove(Exception):
@@ -208,6 +210,21 @@ class Drop:
     def reason(self) -> Reason | None:
         """The ending's reason, None while there is none."""
         return self.ending.reason if self.ending else None
+
+    @property
+    def work_place(self) -> str:
+        """Its work directory, below the root."""
+        return f"{self.folder}/.work/{self.drop}"
+
+    @property
+    def in_work(self) -> bool:
+        """Whether its file lies in its work directory."""
+        return self.place == self.work_place
+
+    @property
+    def to_be_moved(self) -> bool:
+        """Whether its file has to be moved: to a shelf, or from one back into work."""
+        return not self.filed if self.state in SHELVED else not self.in_work
 
     @property
     def open(self) -> bool:

@@ -173,7 +173,8 @@ def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool)
     """A person gave a held drop up."""
     was = f"; it was held: {before.message}" if before else ""
     step = (
-        f"Records that the tenant does not have are in <file>{Sidecar.REMAINING}."
+        "What the report counts as staged is at the tenant. Drop only what is missing:"
+        f" <file>{Sidecar.REMAINING}, where there is one."
         if some_staged
         else "Drop a corrected file if the records are still needed."
     )

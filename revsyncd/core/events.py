@@ -18,6 +18,7 @@ EVENTS = frozenset({
     "drop.lost",  # a file is gone from where we had put it
     "drop.step_failed",  # tried again after a pause
     "stage_errors.refused", "stage_errors.resumed",  # the tenant forbids the lists of lines in error
+    "service.traceback",  # a fault of ours, for a bug report; beside service.failed
     "drop.waits", "status.not_written", "folder.not_recovered", "upload.not_taken",  # at debug level
     "gl.step_failed",  # of a batch; tried again at the next look
     "gl.refused", "gl.resumed",  # the tenant forbids the calls for batches

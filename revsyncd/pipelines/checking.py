@@ -119,7 +119,8 @@ class Checking:
             "checked": checked,
             "config": self._instance.config.digest,
         }
-        await register.found(drop.drop, result.problems)
+        if result.problems or drop.checked is not None:  # or problems of an earlier check
+            await register.found(drop.drop, result.problems)
         log.info(
             "drop.checked",
             **named(drop),
@@ -152,7 +153,9 @@ def judge(result: CheckResult, folder: Folder, drop: Drop) -> tuple[Event, Endin
         event = {"fail": Event.INVALID, "done": Event.NOTHING_TO_SEND, "hold": Event.SET_ASIDE}
         return event[folder.on_empty], endings.empty(folder.on_empty)
     if not result.parts:
-        return Event.INVALID, endings.invalid(result.errors, result.by_code, result.records)
+        wrong = {p.code for p in result.problems if p.level == "error"}
+        by_code = {code: number for code, number in result.by_code.items() if code in wrong}
+        return Event.INVALID, endings.invalid(result.errors, by_code, result.records)
     return None
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from revsyncd.core import endings
 from revsyncd.core.drop import Drop, Ending, Event, Reason, State, advance
+from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.outcome import Follow, Send, Settle, decide
 from revsyncd.core.places import shown
 from revsyncd.pipelines.conditions import STOPPED
@@ -80,6 +81,12 @@ class Concluding:
             drop.drop, Event.SENT_AGAIN, ending=None, settled_at=None, filed=False, **facts
         )
 
+    async def follow_on(self, drop: Drop) -> Drop:
+        """Take a held drop back into work, all of whose parts are at the tenant or on their way."""
+        return await self._instance.register.move(
+            drop.drop, Event.ALL_RECEIVED, ending=None, settled_at=None, filed=False
+        )
+
     async def start_over(self, drop: Drop, **facts: Any) -> Drop:
         """Take a held drop of which nothing was released back into work, to be checked anew."""
         self._instance.register.forget_plan(drop.drop)
@@ -88,15 +95,34 @@ class Concluding:
         )
 
     async def _settle(self, drop: Drop, decision: Settle) -> None:
-        ending = decision.ending
         if decision.event is Event.ALL_STAGED:
-            ending = endings.when_staged(drop, ending)
+            decision = await self._staged(drop, decision.ending)
+        ending = decision.ending
         if decision.event is Event.SET_ASIDE and drop.state is State.HELD:
             # Held already: another part's answer may have changed why, and the report says so.
             if ending != drop.ending:
                 await self._instance.register.note(drop.drop, "held on", ending=ending, filed=False)
             return
         await self.settle(drop, decision.event, ending)
+
+    async def _staged(self, drop: Drop, ending: Ending) -> Settle:
+        """The tenant has all that was sent: is that all of the file?
+
+        A sender may have gone on writing after the last release, which looked for the last time.
+        """
+        if await self._changed(drop):
+            return Settle(Event.SET_ASIDE, endings.changed_while_sent())
+        return Settle(Event.ALL_STAGED, endings.when_staged(drop, ending))
+
+    async def _changed(self, drop: Drop) -> bool:
+        """Whether the file has other bytes than those that were checked; a new time alone is none."""
+        files, path = self._instance.files, self._instance.path(drop)
+        try:
+            if await files.identity(path) == drop.identity:
+                return False
+            return await files.sha256(path) != drop.sha256
+        except (OSError, RevsyncdError):
+            return False  # gone, or its disk is in trouble: filing meets the same, and tells
 
 
 def _unsent(parts: list[Any]) -> bool:

@@ -5,9 +5,7 @@ the daemon is stopped the command does so itself, with the same code. What makes
 drop's reason is refused with what would.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import anyio
 
@@ -19,7 +17,6 @@ from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.part import Part, PartState, released
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import EVERYWHERE, PAUSED, STOPPED
-from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.gl_desk import GlDesk
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.sending import Sending
@@ -42,7 +39,6 @@ RESOLUTIONS: dict[Reason, tuple[str, ...]] = {
     Reason.UNREADABLE: ("reject",),
     Reason.NOT_A_FILE: ("reject",),
 }
-DOUBTFUL = (PartState.IN_DOUBT, PartState.ACCEPTED)
 
 
 class Refused(RevsyncdError):
@@ -137,6 +133,8 @@ class Desk:
             state = f"is {known.state} already" if known else "is not known"
             raise Refused(f"drop {request.target} {state}", hint="See `revsyncd status`.")
         async with register.locked(request.target):
+            if request.target not in register:
+                raise Refused("the drop was settled meanwhile", hint="See `revsyncd status`.")
             return await work(request, register.drop(request.target))
 
     async def _cancel(self, request: Request, drop: Drop) -> str:
@@ -188,7 +186,7 @@ class Desk:
 
     async def _same_bytes(self, drop: Drop) -> None:
         """The word is about the bytes that were dropped: nothing else may be sent on it."""
-        found = await off_loop(_sha256, self._instance.path(drop))
+        found = await self._instance.files.sha256(self._instance.path(drop))
         if drop.sha256 not in (None, found):
             raise Refused(
                 f"the file at {drop.place}/{drop.name} is not the one that was dropped",
@@ -196,8 +194,15 @@ class Desk:
             )
 
     def _doubtful(self, drop: Drop) -> list[Part]:
-        parts = self._instance.register.parts(drop.drop)
-        return [part for part in parts if part.state in DOUBTFUL]
+        """The parts that a person's word is about.
+
+        An accepted one is among them only where its status never came: else it is being followed,
+        and to send it again would post it twice.
+        """
+        about = {PartState.IN_DOUBT}
+        if drop.reason is Reason.STATUS_TIMEOUT:
+            about.add(PartState.ACCEPTED)
+        return [p for p in self._instance.register.parts(drop.drop) if p.state in about]
 
     async def _arrived(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
@@ -208,6 +213,9 @@ class Desk:
         if any(p.state is PartState.PLANNED for p in register.parts(drop.drop)):
             await self._concluding.send_again(register.drop(drop.drop))
             return "the doubtful parts count as staged; the others are sent now"
+        if any(p.state is PartState.ACCEPTED for p in register.parts(drop.drop)):
+            await self._concluding.follow_on(register.drop(drop.drop))
+            return "the doubtful parts count as staged; the others are still being followed"
         await self._concluding.advance(drop.drop)
         return "taken as staged; the drop goes to done/"
 
@@ -234,12 +242,16 @@ class Desk:
     async def _send(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
         permitted = tuple(dict.fromkeys((*drop.permitted, str(drop.reason))))
-        if released(register.parts(drop.drop)):
-            await register.note(drop.drop, "resolved", resolved=word, permitted=permitted)
-            await self._concluding.send_again(register.drop(drop.drop))
-        else:
+        parts = register.parts(drop.drop)
+        if not released(parts):
             await self._concluding.start_over(drop, resolved=word, permitted=permitted)
-        return "it is taken into work again"
+            return "it is taken into work again"
+        await register.note(drop.drop, "resolved", resolved=word, permitted=permitted)
+        if any(part.state is PartState.PLANNED for part in parts):
+            await self._concluding.send_again(register.drop(drop.drop))
+            return "what is not at the tenant is sent now"
+        await self._concluding.advance(drop.drop)
+        return "all of it was sent before; nothing is sent again"
 
     async def _reject(self, request: Request, drop: Drop, word: dict[str, str | float]) -> str:
         parts = self._instance.register.parts(drop.drop)
@@ -250,8 +262,3 @@ class Desk:
 
     def _word(self, request: Request, verb: str) -> dict[str, str | float]:
         return {"verb": verb, "reason": request.reason, "at": request.at, "by": request.who}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """The blocking work on files, off the event loop, as the pipelines call it."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -42,6 +43,10 @@ class Files:
         """Size, mtime and inode. Raises FileNotFoundError."""
         entry = await off_loop(inbox.entry_at, path)
         return (entry.size, entry.mtime_ns, entry.inode)
+
+    async def sha256(self, path: Path) -> str:
+        """The digest of a regular file, in hex. Raises NotRegular, OSError."""
+        return await off_loop(_sha256, path)
 
     async def read_small(self, path: Path) -> bytes:
         """A small regular file's content, cut at 1 MiB."""
@@ -115,6 +120,11 @@ def _fresh(path: Path) -> Path:
 def _read_small(path: Path) -> bytes:
     with open(open_regular(path), "rb") as file:  # noqa: PTH123  (a descriptor)
         return file.read(SMALL)
+
+
+def _sha256(path: Path) -> str:
+    with open(open_regular(path), "rb") as file:  # noqa: PTH123  (a descriptor)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _publish_file(source: Path, target: Path) -> None:

@@ -23,21 +23,6 @@ SHELVES = {State.STAGED: Shelf.DONE, State.FAILED: Shelf.FAILED, State.HELD: She
 _EVENTS = {Shelf.DONE: "drop.done", Shelf.FAILED: "drop.failed", Shelf.HELD: "drop.held"}
 
 
-def is_due(drop: Drop) -> bool:
-    """Whether the drop has to be moved: to a shelf, or from one back into work."""
-    return not drop.filed if drop.state in SHELVES else not in_work(drop)
-
-
-def in_work(drop: Drop) -> bool:
-    """Whether its file lies in its work directory."""
-    return drop.place == work_place(drop)
-
-
-def work_place(drop: Drop) -> str:
-    """Its work directory, below the root."""
-    return f"{drop.folder}/.work/{drop.drop}"
-
-
 class Filing:
     """Moves drops. Callers see to it that one drop of a folder is filed at a time."""
 
@@ -61,7 +46,10 @@ class Filing:
         register, shelf = self._instance.register, SHELVES[drop.state]
         target = await self._target(drop, shelf)
         source = self._instance.path(drop)
-        drop = await register.note(drop.drop, revision=drop.revision + 1)
+        # Recorded before anything is written there: our own sidecars make a name look taken.
+        drop = await register.note(
+            drop.drop, target=self._below(target), revision=drop.revision + 1
+        )
         await self.sidecars.write(drop, await self._where(source, target), target)
         try:
             companion = await self._move(drop, source, target)
@@ -106,7 +94,7 @@ class Filing:
             log.warning("drop.step_failed", **named(corrected), error=str(error), hint=hint)
 
     async def _target(self, drop: Drop, shelf: Shelf) -> Path:
-        """The path recorded for this move; chosen and recorded where there is none yet."""
+        """The path recorded for this move; chosen where there is none yet."""
         places = self._instance.places(drop.folder)
         if drop.target is not None:
             target = self._instance.root / drop.target
@@ -116,9 +104,7 @@ class Filing:
         if path.is_relative_to(places.shelf(shelf)):
             return path  # already there: only its sidecars are written anew
         date = date_folder(drop.settled_at or 0.0, self._instance.config.zone)
-        target = await self._instance.files.reserve(places.day(shelf, date), drop)
-        await self._instance.register.note(drop.drop, target=self._below(target))
-        return target
+        return await self._instance.files.reserve(places.day(shelf, date), drop)
 
     async def _move(self, drop: Drop, source: Path, target: Path) -> str | None:
         """Move file and companion; returns the companion's new name."""

@@ -22,7 +22,7 @@ from revsyncd.core.turns import to_check, to_send
 from revsyncd.pipelines.checking import Checking, NotYet
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import DISK
-from revsyncd.pipelines.filing import Filing, in_work, is_due
+from revsyncd.pipelines.filing import Filing
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.recovery import doubt_released
 from revsyncd.pipelines.register import Wake
@@ -93,8 +93,8 @@ class Inbound:
 
     def _file(self, tasks: TaskGroup) -> None:
         uploading = {upload.drop for upload in self._sending.inflight.values()}
-        for drop in self._instance.register:
-            due = is_due(drop) and self._may_step(drop) and drop.drop not in uploading
+        for drop in self._instance.register.to_be_moved():
+            due = self._may_step(drop) and drop.drop not in uploading
             if due and drop.folder not in self._filing_in:
                 self._filing_in.add(drop.folder)
                 self._start(tasks, drop, self._file_one)
@@ -111,18 +111,17 @@ class Inbound:
     def _check(self, tasks: TaskGroup) -> None:
         if self._instance.stopping:
             return
-        checking = sum(
-            drop.drop in self._busy and drop.state is State.CLAIMED
-            for drop in self._instance.register
-        )
+        register = self._instance.register
+        busy = [register.drop(drop) for drop in self._busy if drop in register]
+        checking = sum(drop.state is State.CLAIMED for drop in busy)
         due = to_check(
             self._instance.turns(),
-            self._instance.register.waiting(),
+            register.waiting(),
             lambda drop: not self._may_step(drop),
             CHECKS_AT_ONCE - checking,
         )
         for drop in due:
-            if in_work(drop):
+            if drop.in_work:
                 self._start(tasks, drop, self._checking.check)
 
     # -- sending ---------------------------------------------------------------------------------
@@ -144,7 +143,7 @@ class Inbound:
                     free -= 1
 
     def _parts_to_send(self, drop: Drop) -> list[int]:
-        if not in_work(drop):
+        if not drop.in_work:
             return []
         folder = self._instance.folder(drop)
         in_sequence = folder is not None and folder.parts == "sequence"
@@ -201,11 +200,16 @@ class Inbound:
             self._pauses.pop(drop_id, None)
 
     async def _failed(self, drop_id: str, error: Exception) -> None:
+        if drop_id not in self._instance.register:
+            return  # settled meanwhile
         pause = self._pauses.setdefault(drop_id, _Pause())
         pause.times += 1
         self._rest(drop_id, STEP_RETRIES.pause(pause.times))
         if isinstance(error, NoSpace):
-            await self._instance.conditions.begin(DISK, message=error.message, hint=error.hint)
+            folder = self._instance.register.drop(drop_id).folder
+            await self._instance.conditions.begin(
+                DISK, folder, message=error.message, hint=error.hint
+            )
         elif pause.times == 1 and not isinstance(error, TenantError):
             hint = getattr(error, "hint", "") or "It is tried again with growing pauses."
             log.warning("drop.step_failed", drop=drop_id, error=str(error), hint=hint)

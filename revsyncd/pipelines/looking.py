@@ -106,14 +106,13 @@ class Looking:
             await conditions.begin(DISK, self._name, message=error.message, hint=error.hint)
         else:
             await conditions.end(FOLDER_MISSING, self._name)
-            await conditions.end(DISK, self._name)
 
     async def look(self) -> None:
         """List the inbox, and claim what is ready unless claiming is paused."""
         places = self._instance.places(self._name)
         now = self._instance.clock.monotonic()
         entries = await off_loop(inbox.look, places.inbox)
-        if self._instance.conditions.holds(DISK):
+        if not self._disks_are_well():
             await self._try_disks()
         findings = self._settling.observe(now, entries, settle_settings(self._folder))
         for finding in findings:
@@ -122,9 +121,15 @@ class Looking:
 
     async def _try_disks(self) -> None:
         """While a disk was in trouble nothing is claimed: see whether it is over. Raises NoSpace."""
-        for directory in (self._instance.root, self._instance.config.state_dir):
+        home = self._instance.places(self._name).home
+        for directory in (home, self._instance.root, self._instance.config.state_dir):
             await off_loop(shelves.try_writing, directory)
         await self._instance.conditions.end(DISK)
+        await self._instance.conditions.end(DISK, self._name)
+
+    def _disks_are_well(self) -> bool:
+        conditions = self._instance.conditions
+        return not (conditions.holds(DISK) or conditions.holds(DISK, self._name))
 
     async def _act(self, finding: Finding) -> None:
         match finding:
@@ -145,8 +150,7 @@ class Looking:
                 pass
 
     def _may_claim(self) -> bool:
-        conditions = self._instance.conditions
-        return not (conditions.paused(self._name) or conditions.holds(DISK))
+        return self._disks_are_well() and not self._instance.conditions.paused(self._name)
 
     async def _claim(self, found: Found) -> None:
         """Rename into work, then record; a claim that is not recorded is given back."""

@@ -42,7 +42,9 @@ class Sidecars:
         corrected = await self._corrected(drop)
         rejects = rejected(drop, parts, [e for e in errors if e.state == "open" or not corrected])
         await self._write_records(drop, source, target, Sidecar.REJECTS, rejects)
-        remaining = absent(parts) if has_remaining(parts) else ()
+        # Not while it is held: a person's word may yet have the rest of it sent.
+        whole = drop.state is State.HELD or not has_remaining(parts)
+        remaining = () if whole else absent(parts)
         await self._write_records(drop, source, target, Sidecar.REMAINING, remaining)
         kinship = Kinship(
             tuple(await ledger.run(ledger.drops.corrections, drop.drop)),

@@ -4,6 +4,7 @@ A pause is entered by what the tenant answers and left by itself: the tenant by 
 pauses, a folder by letting one upload try again.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import anyio
@@ -43,6 +44,7 @@ class TenantGate:
     changed: Wake
     successes: int = 0  # answers of any kind that show that the tenant works
     _probing: Wake = field(default_factory=Wake)
+    _hurry: Wake = field(default_factory=Wake)
     _busy_until: float = 0.0
     _probes: int = 0
     _busies: int = 0
@@ -111,17 +113,36 @@ class TenantGate:
         await self.conditions.begin(TENANT_PAUSED, message=message, hint=hint)
         self._probing.nudge()
 
+    def reloaded(self, folders: Collection[str]) -> None:
+        """The configuration changed: what was refused may be right now, so it is tried at once."""
+        self._folders = {
+            name: _Pause(p.call) for name, p in self._folders.items() if name in folders
+        }
+        self._probes = 0
+        self._hurry.nudge()
+
     async def run(self) -> None:
         """The probing service: ends a pause of the tenant when a probe succeeds."""
         while True:
             if not self.conditions.holds(TENANT_PAUSED):
                 await self._probing.wait()
                 continue
-            # Slept, not waited for: a second upload that fails meanwhile must not hasten the probe.
+            # A second upload that fails meanwhile must not hasten the probe; a reload may.
             asked = self._busy_until - self.clock.monotonic()
-            await anyio.sleep(max(PROBES.pause(self._probes + 1), asked))
+            await self._rest(max(PROBES.pause(self._probes + 1), asked))
             self._probes += 1
             await self._probe()
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep so long, or until a reload."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_on_reload, tasks.cancel_scope)
+            await anyio.sleep(seconds)
+            tasks.cancel_scope.cancel()
+
+    async def _end_on_reload(self, rest: anyio.CancelScope) -> None:
+        await self._hurry.wait()
+        rest.cancel()
 
     async def _probe(self) -> None:
         try:

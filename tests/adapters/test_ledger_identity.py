@@ -108,6 +108,12 @@ def test_asking_whether_one_runs_makes_nothing(home: Path) -> None:
     assert set(home.rglob("*")) == {home / "root", home / "state"}
 
 
+def test_a_lock_that_can_not_be_looked_at_counts_as_held(home: Path) -> None:
+    """What a command can't tell, it must not go on as if nobody ran."""
+    (home / "state" / "lock").symlink_to("lock")
+    assert running(home / "root", home / "state")
+
+
 def test_asking_whether_one_runs_does_not_hide_its_process(home: Path) -> None:
     """The file goes on naming the instance that holds it."""
     with open_ledger(home):

@@ -151,6 +151,15 @@ def test_a_full_report() -> None:
     ]
 
 
+def test_what_the_totals_lack_is_told() -> None:
+    """Records and cells that are in no total are named only where there are any."""
+    checked = Checked(unreadable=2, unsummed={"Amount": 3})
+    found = build(a_drop(checked=checked), [], Kinship(), "0.1.0")["checks"]
+    assert (found["unreadable_records"], found["cells_in_no_total"]) == (2, {"Amount": 3})
+    without = build(a_drop(checked=Checked()), [], Kinship(), "0.1.0")["checks"]
+    assert set(without) == {"errors", "warnings", "by_code", "shown"}
+
+
 @pytest.mark.parametrize(
     ("state", "outcome"),
     [

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revsyncd.core.drop import WAITING, Drop, State
-from revsyncd.core.turns import PREPARED_AHEAD, FolderTurns, queue, to_check, to_send
+from revsyncd.core.turns import PREPARED_AHEAD, FolderTurns, Line, to_check, to_send
 
 ORDERS = ("arrival", "name", "none")
 CORRECTED = a_drop(99).drop
 
 
-def waiting(*drops: Drop) -> dict[str, list[Drop]]:
+def waiting(*drops: Drop, order: str = "arrival") -> dict[str, Line]:
     """Drops by folder, as the register gives them."""
-    found: dict[str, list[Drop]] = {}
+    found: dict[str, Line] = {}
     for drop in drops:
-        found.setdefault(drop.folder, []).append(drop)
+        found.setdefault(drop.folder, Line(order)).put(drop)
     return found
 
 
@@ -58,7 +58,7 @@ def drops_waiting() -> st.SearchStrategy[list[Drop]]:
 def test_a_folder_has_its_order(order: str, expected: list[int]) -> None:
     """Arrival is the order of claiming, name that of the dropped files' names."""
     drops = [checked(2, file="c"), checked(1, file="b"), checked(3, file="a")]
-    assert numbers(queue(FolderTurns("orders", order), drops)) == expected
+    assert numbers(Line(order, drops)) == expected
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -69,13 +69,13 @@ def test_what_has_begun_goes_on_and_corrections_come_next(order: str) -> None:
         checked(2, file="z", correction_of=CORRECTED),
         a_drop(3, file="zz", state=State.SENDING),
     ]
-    assert numbers(queue(FolderTurns("orders", order), drops)) == [3, 2, 1]
+    assert numbers(Line(order, drops)) == [3, 2, 1]
 
 
 def test_equal_names_keep_their_arrival() -> None:
     """Two files of one name are sent as they came."""
     drops = [checked(2, file="a"), checked(1, file="a")]
-    assert numbers(queue(FolderTurns("orders", "name"), drops)) == [1, 2]
+    assert numbers(Line("name", drops)) == [1, 2]
 
 
 # -- checking ------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_only_a_few_are_prepared_ahead() -> None:
 
 def test_who_comes_first_by_name_is_checked_behind_any_number() -> None:
     """Prepared drops that wait for an earlier name must not keep it from being checked."""
-    drops = waiting(checked(1, file="b"), checked(2, file="c"), a_drop(3, file="a"))
+    drops = waiting(checked(1, file="b"), checked(2, file="c"), a_drop(3, file="a"), order="name")
     turns = folders(FolderTurns("orders", "name"))
     assert to_send(turns, drops) == []
     assert numbers(to_check(turns, drops, never, 2)) == [3]
@@ -128,14 +128,14 @@ def test_no_more_are_checked_than_there_are_slots(slots: int, expected: list[int
 @pytest.mark.parametrize(("order", "expected"), [("arrival", [1]), ("name", [2]), ("none", [1, 2])])
 def test_only_without_an_order_do_several_go(order: str, expected: list[int]) -> None:
     """In order, the first of a folder is accepted or settled before the second begins."""
-    drops = waiting(checked(1, file="b"), checked(2, file="a"))
+    drops = waiting(checked(1, file="b"), checked(2, file="a"), order=order)
     assert numbers(to_send(folders(FolderTurns("orders", order)), drops)) == expected
 
 
 @pytest.mark.parametrize(("order", "expected"), [("arrival", []), ("name", []), ("none", [2])])
 def test_an_unchecked_first_one_holds_up_the_rest(order: str, expected: list[int]) -> None:
     """A later drop does not overtake one that is still being checked."""
-    drops = waiting(a_drop(1, file="a"), checked(2, file="b"))
+    drops = waiting(a_drop(1, file="a"), checked(2, file="b"), order=order)
     assert numbers(to_send(folders(FolderTurns("orders", order)), drops)) == expected
 
 
@@ -165,7 +165,8 @@ def test_a_stopped_folder_sends_corrections_and_what_has_begun(
     order: str, expected: list[int]
 ) -> None:
     """After a failure later drops wait; what may mend it goes on."""
-    drops = waiting(checked(1), checked(2, correction_of=CORRECTED), a_drop(3, state=State.SENDING))
+    begun = a_drop(3, state=State.SENDING)
+    drops = waiting(checked(1), checked(2, correction_of=CORRECTED), begun, order=order)
     turns = folders(FolderTurns("orders", order, stopped=True))
     assert numbers(to_send(turns, drops)) == expected
     assert to_send(turns, waiting(checked(1))) == []
@@ -188,14 +189,14 @@ def test_what_has_begun_gets_the_slots_first() -> None:
 @given(drops=drops_waiting(), order=st.sampled_from(ORDERS))
 def test_something_can_always_be_done(drops: list[Drop], order: str) -> None:
     """In a folder that nothing stops, a waiting drop is always due to be checked or sent."""
-    turns, lines = folders(FolderTurns("orders", order)), waiting(*drops)
+    turns, lines = folders(FolderTurns("orders", order)), waiting(*drops, order=order)
     assert to_check(turns, lines, never, 2) or to_send(turns, lines)
 
 
 @given(drops=drops_waiting(), order=st.sampled_from(ORDERS))
 def test_a_correction_is_never_stopped_by_a_stop(drops: list[Drop], order: str) -> None:
     """A stopped folder with a correction in it always has a step to take towards it."""
-    turns, lines = folders(FolderTurns("orders", order, stopped=True)), waiting(*drops)
+    turns, lines = folders(FolderTurns("orders", order, stopped=True)), waiting(*drops, order=order)
     steps = [*to_check(turns, lines, never, 2), *to_send(turns, lines)]
     allowed = [d for d in drops if d.correction_of or d.state is State.SENDING]
     assert not allowed or any(step in allowed for step in steps)
@@ -206,7 +207,28 @@ def test_only_checked_and_begun_drops_are_sent(
     *, drops: list[Drop], order: str, stopped: bool
 ) -> None:
     """Whatever waits, what is sent was checked, and in order it is one of the folder at most."""
-    sent = to_send(folders(FolderTurns("orders", order, stopped=stopped)), waiting(*drops))
+    sent = to_send(
+        folders(FolderTurns("orders", order, stopped=stopped)), waiting(*drops, order=order)
+    )
     assert all(drop.state in (State.CHECKED, State.SENDING) for drop in sent)
     assert order == "none" or len(sent) <= 1
     assert not stopped or all(d.correction_of or d.state is State.SENDING for d in sent)
+
+
+@given(drops=drops_waiting(), order=st.sampled_from(ORDERS), data=st.data())
+def test_a_line_stays_sorted(drops: list[Drop], order: str, data: st.DataObject) -> None:
+    """However drops come, change and go, a line is as one made anew of those that wait."""
+    line, now = Line(order), {}
+    for drop in data.draw(st.permutations(drops)):
+        line.put(drop)
+        now[drop.seq] = drop
+    for drop in drops:
+        if data.draw(st.booleans()):
+            line.remove(drop)
+            line.remove(drop)
+            del now[drop.seq]
+        elif data.draw(st.booleans()):
+            now[drop.seq] = drop.evolve(state=State.SENDING)
+            line.put(now[drop.seq])
+    assert list(line) == list(Line(order, now.values()))
+    assert len(line) == len(now)

@@ -186,3 +186,51 @@ async def test_count_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         report = it.report("a.csv")
         assert "3 records" in report["message"]
         assert "2 records" in report["message"]
+
+
+PARTS = "max_records_per_upload = 3"
+
+
+@pytest.mark.parametrize("verb", ["arrived", "not-arrived"])
+async def test_a_part_that_is_followed_is_not_meant(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word about the part in doubt leaves another, which is still being followed, alone."""
+    ids = [*IDS, "B1", "B2", "B3"]
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=PARTS)) as it:
+        it.tenant.world.hold_staging()
+        it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored", skip=1)
+        async with it.running():
+            it.drop("a.csv", it.content(ids))
+            held = await it.log.until("drop.held", reason="in_doubt")
+            (line,) = it.log.having("upload.in_doubt")
+            assert (await it.ask(verb, held["drop"]))[0]
+            it.tenant.world.release_staging()
+            it.tenant.touch()
+            await it.log.until("drop.done", file="a.csv")
+        meant, other = (IDS, ids[3:]) if line["part"] == 1 else (ids[3:], IDS)
+        assert it.stored().count(other) == 1
+        assert it.stored().count(meant) == (1 if verb == "arrived" else 2)
+
+
+async def test_no_remaining_while_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A held drop has no remaining file: what is left of it may still be sent by a person's word."""
+    keys = PARTS + '\nparts = "sequence"'
+    ids = [*IDS, "B1", "B2", "B3", "C1"]
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it:
+        it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored", skip=1)
+        async with it.running():
+            it.drop("a.csv", it.content(ids))
+            held = await it.log.until("drop.held", reason="in_doubt")
+            assert it.found("a.csv.remaining.csv") == []
+            assert it.report("a.csv")["records_by_state"] == {
+                "staged": 3,
+                "refused": 0,
+                "rejected": 0,
+                "in_doubt": 3,
+                "not_sent": 1,
+            }
+            assert (await it.ask("reject", held["drop"]))[0]
+            await it.log.until("drop.failed")
+        remaining = it.sidecar("a.csv", ".remaining.csv").decode().splitlines()
+        assert [line.count("C1") for line in remaining[1:]] == [1]

@@ -180,6 +180,8 @@ async def test_only_unsettled_drops_hold_up_others(ledger: Ledger, register: Reg
     await register.load()
     waiting = {folder: [d.seq for d in drops] for folder, drops in register.waiting().items()}
     assert waiting == {"orders": [1, 3], "events": [2]}
+    register.reorder(lambda _: "name")
+    assert [d.seq for d in register.waiting()["orders"]] == [1, 3]
 
 
 async def test_accepted_parts_of_held_drops_are_followed(

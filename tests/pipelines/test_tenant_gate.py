@@ -289,3 +289,19 @@ async def test_successes_are_counted(gate: TenantGate) -> None:
     await gate.worked("orders", "upload")
     await gate.failed(Unreachable("no route"))
     assert gate.successes == 2
+
+
+async def test_a_reload_hastens_the_probe_and_forgets_removed_folders(gate: TenantGate) -> None:
+    """What was refused may be right now: it is tried at once, and only what is configured counts."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gate.run)
+        await gate.pause_folder("gone", "upload", "403", "")
+        await gate.failed(DISABLED)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(SOON):
+            gate.reloaded(["orders"])
+            await gate.changed.wait()
+        assert not gate.conditions.holds(TENANT_PAUSED)
+        await gate.pause_folder("orders", "upload", "403", "")
+        assert not gate.conditions.holds(TENANT_PAUSED)
+        tasks.cancel_scope.cancel()

@@ -2,18 +2,16 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon import Daemon, Site
+from daemon import Daemon, Launch, Site
 from strict_books import BASIC, CLIENT_SECRET, PASSWORD
 from strict_tenant import StrictTenant
 from wire import Wire
-
-Launch = Callable[..., Daemon]
 
 
 @pytest.fixture

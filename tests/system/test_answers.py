@@ -1,11 +1,7 @@
 """Every way in which the reference's sources say that the tenant may answer."""
 
-from collections.abc import Callable
-
-from daemon import Daemon, lines
+from daemon import Launch, lines
 from strict_tenant import StrictTenant
-
-Launch = Callable[..., Daemon]
 
 
 def test_every_documented_shape_of_an_answer_is_understood(

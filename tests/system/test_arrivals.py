@@ -3,19 +3,11 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 
 import pytest
-from daemon import Daemon, line, lines, table
+from daemon import Launch, line, lines, sent, table
 from strict_tenant import StrictTenant
 from wire import Fate, Wire
-
-Launch = Callable[..., Daemon]
-
-
-def sent(tenant: StrictTenant) -> list[str]:
-    """The line ids at the tenant in order of arrival."""
-    return [row[0] for stored in tenant.stored for row in stored.rows]
 
 
 def test_files_from_before_the_start_are_taken(make: Launch, tenant: StrictTenant) -> None:

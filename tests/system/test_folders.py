@@ -5,43 +5,31 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from daemon import Daemon, lines
+from daemon import Launch, lines, sent
 from strict_tenant import StrictTenant
-
-Launch = Callable[..., Daemon]
-
-
-def sent(tenant: StrictTenant) -> list[str]:
-    """The line ids at the tenant in order of arrival."""
-    return [row[0] for stored in tenant.stored for row in stored.rows]
 
 
 def test_a_marker_says_that_the_file_is_whole(launch: Launch, tenant: StrictTenant) -> None:
-    """Without its marker a file waits, whatever else goes through; the marker moves along with it."""
-    daemon = launch({"orders": {"ready": "marker"}, "others": {}})
+    """Without it a file waits, and is held as incomplete in the end; the marker moves along with it."""
+    marked = {"ready": "marker"}
+    daemon = launch({"orders": marked, "late": {**marked, "marker_timeout": "300ms"}, "others": {}})
     daemon.site.drop("orders.csv", lines("L1"))
     daemon.wait_for("drop.seen", file="orders.csv")
-    daemon.site.drop("other.csv", lines("L2"), "others")
+    daemon.site.drop("late.csv", lines("L2"), "late")
+    assert daemon.settled("late.csv", "late").ending == ("held", "incomplete")
+    daemon.site.drop("other.csv", lines("L3"), "others")
     daemon.settled("other.csv", "others")
-    assert sent(tenant) == ["L2"]
+    assert sent(tenant) == ["L3"]
     daemon.site.drop("orders.csv.ok", b"")
     ended = daemon.settled("orders.csv")
     assert ended.ending == ("done", "staged")
     assert ended.sidecar(".ok").exists()
+    assert sent(tenant) == ["L3", "L1"]
     assert list(daemon.site.inbox().iterdir()) == []
-
-
-def test_a_marker_that_never_comes_holds_the_file(launch: Launch, tenant: StrictTenant) -> None:
-    """After marker_timeout it is held as incomplete, and nothing of it is sent."""
-    daemon = launch({"orders": {"ready": "marker", "marker_timeout": "300ms"}})
-    daemon.site.drop("orders.csv", lines("L1"))
-    assert daemon.settled("orders.csv").ending == ("held", "incomplete")
-    assert tenant.stored == []
 
 
 def manifest(content: bytes, records: int, total: str) -> bytes:

@@ -1,13 +1,10 @@
 """A part refused in the middle of three: what remains, and how it completes the set."""
 
 from collections import Counter
-from collections.abc import Callable
 
-from daemon import Daemon, Settled, line, read_table, table
+from daemon import Daemon, Launch, Settled, line, read_table, table
 from strict_tenant import StrictTenant
 from wire import Fate, Wire
-
-Launch = Callable[..., Daemon]
 
 ROWS = [line(f"L{n}", comment="bad" if n == 4 else "good") for n in range(1, 8)]
 

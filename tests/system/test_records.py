@@ -1,13 +1,10 @@
 """What was dropped and what the tenant stored, cell by cell."""
 
 import codecs
-from collections.abc import Callable
 
 import pytest
-from daemon import LABELS, Daemon, line, lines, read_table, table
+from daemon import LABELS, Launch, line, lines, read_table, table
 from strict_tenant import StrictTenant
-
-Launch = Callable[..., Daemon]
 
 
 def month_end(count: int = 1300) -> list[list[str]]:

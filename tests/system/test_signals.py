@@ -5,13 +5,10 @@ Stopping is in `test_once`: what matters there is the upload that is on its way.
 
 import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
-from daemon import Daemon, lines
+from daemon import Daemon, Launch, lines
 from strict_tenant import StrictTenant
-
-Launch = Callable[..., Daemon]
 
 
 def test_sighup_brings_a_new_folder_that_works(launch: Launch, tenant: StrictTenant) -> None:
@@ -63,7 +60,7 @@ def test_a_configuration_that_cannot_be_used_ends_with_78(make: Launch) -> None:
 
 
 def test_the_service_manager_is_told(make: Launch, tmp_path: Path) -> None:
-    """READY after the start, RELOADING and READY around a reload, STOPPING at the end."""
+    """READY after the start, RELOADING and READY around a reload, STOPPING when it is interrupted."""
     daemon = make()
     address = tmp_path / "notify"
     daemon.environment["NOTIFY_SOCKET"] = str(address)
@@ -75,16 +72,10 @@ def test_the_service_manager_is_told(make: Launch, tmp_path: Path) -> None:
         daemon.send(signal.SIGHUP)
         assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
         assert manager.recv(4096).startswith(b"READY=1")
-        assert daemon.stop() == 0
+        assert daemon.stop(signal.SIGINT) == 0
+        daemon.wait_for("daemon.stopping", uploads=0)
+        daemon.wait_for("daemon.stopped")
         assert manager.recv(4096).startswith(b"STOPPING=1")
-
-
-def test_an_idle_daemon_ends_at_once(launch: Launch) -> None:
-    """Interrupted at a terminal with nothing on its way, it says so and ends with 0."""
-    daemon = launch()
-    assert daemon.stop(signal.SIGINT) == 0
-    daemon.wait_for("daemon.stopping", uploads=0)
-    daemon.wait_for("daemon.stopped")
 
 
 def test_no_secret_shows_anywhere(launch: Launch, tenant: StrictTenant) -> None:

@@ -1,13 +1,9 @@
 """A whole run with several folders, as a tenant sees it that knows only the API's reference."""
 
-from collections.abc import Callable
-
 import pytest
-from daemon import Daemon, line, lines, table
+from daemon import Launch, line, lines, table
 from strict_tenant import StrictTenant
 from wire import Fate, Wire
-
-Launch = Callable[..., Daemon]
 
 EVENTS = ("Doc Line Id", "Event Name", "Event Date", "Percent")
 BUNDLES = ("Parent Line Id", "Doc Line Id", "Item Num")
