@@ -19,6 +19,7 @@ _TAG = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BROKEN_DATA = re.compile(r"\s*(?:<|\{|\[\s*[\[{\"\]])")  # XML, or JSON that is none
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SUCCESS = re.compile(r"(?:success|succeeded|ok\b|accepted|received|staged|true\b)", re.IGNORECASE)
 _ERROR = re.compile(r"(?:error|fail|reject|invalid|denied|unauthori[sz]ed|false\b)", re.IGNORECASE)
@@ -165,6 +166,11 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Foreign text as one printable line of at most `limit` characters."""
     line = " ".join(_CONTROL.sub(" ", text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def without_urls(text: str) -> str:
+    """The tenant's words without any address in them: a signed one is a secret as a whole."""
+    return _URL.sub("(an address)", text)
 
 
 def scalar_text(value: Any) -> str:

@@ -76,10 +76,6 @@ class BatchList:
         )
         return await it.ledger.run(it.ledger.batches.add, batch)
 
-    async def reissue(self, known: Batch, row: Listed) -> Batch:
-        """The next issue of a batch, to be fetched and written beside the one before."""
-        return await self._add(row, known)
-
     async def _reissued(self, row: Listed, known: Batch) -> None:
         await self._add(row, known)
         why = (

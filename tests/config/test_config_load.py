@@ -249,6 +249,41 @@ def test_disabled_gl(write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ('outbox = "../out"', "no plain path below root"),
+        ('outbox = "/srv/out"', "no plain path below root"),
+        ('file_name = "GL_{batch_name}.csv"', "{batch_id}"),
+        ('file_name = "{batch_id}/x.csv"', "can't name"),
+        ('file_name = "{batch_id}{oops}.csv"', "can't name"),
+        ('mode = "0755"', "no mode"),
+        ('mode = "0440"', "no mode"),
+        ('sources = ["reports"]', 'did you mean "report"'),
+        ("preamble_lines = -1", "whole number"),
+        ('outbox = "orders/inbox"', "gl.outbox: "),
+        ('outbox = "Reports/gl"', "gl.outbox: "),
+        ("sources = []", "gl.sources: names none"),
+        ('sources = ["file", "file"]', "gl.sources: names one twice"),
+    ],
+)
+def test_gl_refused(write: Write, keys: str, problem: str) -> None:
+    """Where files must not lie, what can't name or protect them, and which sources are none."""
+    (found,) = problems(write(MINIMAL + f'[gl]\nconfirm = "written"\n{keys}\n'))
+    assert found.startswith("gl.")
+    assert problem in found
+
+
+def test_gl(write: Write) -> None:
+    """Absent, nothing is fetched; present, it is on, and must say when the tenant is told."""
+    assert not load(write(MINIMAL), {}).gl.enabled
+    config = load(write(MINIMAL + '[gl]\nconfirm = "written"\nmode = "0660"\n'), {})
+    assert (config.gl.enabled, config.gl.mode) == (True, 0o660)
+    assert config.outbox == config.root / "outbox" / "gl"
+    (found,) = problems(write(MINIMAL + "[gl]\n"))
+    assert "gl.confirm: is missing and has no default" in found
+
+
 def test_circle(write: Write) -> None:
     """Folders that wait for one another are named in the order in which they wait."""
     text = changed("templates.orders.after", '["b"]')

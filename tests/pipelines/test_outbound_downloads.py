@@ -340,6 +340,13 @@ async def test_signed_urls_and_tokens_are_written_nowhere(
         return url
 
     monkeypatch.setattr(report.ReportDownload, "_fresh", noted)
+    written: list[str] = []
+
+    def kept(text: str) -> str:
+        written.append(text)
+        return text
+
+    monkeypatch.setattr("revsyncd.adapters.ledger.registers.writable", kept)
     async with start(section("acknowledged")) as it:
         batches = [ready(it) for _ in range(3)]
         trouble = it.tenant.trouble
@@ -360,6 +367,8 @@ async def test_signed_urls_and_tokens_are_written_nowhere(
         assert len(secrets) > 9
         places = contents(tmp_path)
         places["log"] = json.dumps(it.log.lines).encode()
+        places["conditions"] = "\n".join(written).encode()
+        assert any("journal/list" in text for text in written)
         assert [
             (where, secret)
             for where, content in places.items()

@@ -3,7 +3,6 @@
 Source: docs/revenue-api.md, 7. What the tenant says is told without any address that stands in it.
 """
 
-import re
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from revsyncd.adapters.revenue_api.report import ReportDownload
 from revsyncd.adapters.revenue_api.signed_in import SignedInCalls
 from revsyncd.adapters.revenue_api.transport import LARGE, Call, SignedUrl, Transport
 from revsyncd.core.answer_words import says_nothing_is_known
-from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, read
+from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, read, without_urls
 from revsyncd.core.batch import Listed
 from revsyncd.core.errors import Busy, NotReady, NotServed, Unreachable
 from revsyncd.core.pace import Pace
@@ -27,7 +26,6 @@ LARGEST_PAGE = 4 * LARGE  # bytes
 MOST_PAGES = 1_000_000
 TRIES = 5  # of one page, or of one file, in a row
 RETRIES = Pace(first=1.0, factor=2.0, most=30.0)  # after a cut
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _JSON_STARTS = (b"[", b"{")
 
 
@@ -174,11 +172,6 @@ class JournalApi:
             return b""
         told = without_urls(reading.message) or f"HTTP {answer.status}"
         raise NotServed(f"the tenant gives no page {number} of batch {batch}: {told}")
-
-
-def without_urls(text: str) -> str:
-    """The tenant's words without any address in them: a signed one is a secret."""
-    return _URL.sub("(an address)", text)
 
 
 def _segment(text: str) -> str:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from revsyncd.core.answers import Answer, Form, Reading, read
+from revsyncd.core.answers import Answer, Form, Reading, read, without_urls
 from revsyncd.core.errors import (
     Busy,
     Forbidden,
@@ -63,7 +63,7 @@ def _told(answer: Answer, reading: Reading, name: str) -> str:
         Form.HTML: f"a web page {reading.message!r}" if reading.message else "a web page",
         Form.EMPTY: "",
         Form.UNREADABLE: "a cut or unreadable answer",
-    }.get(reading.form, reading.message)
+    }.get(reading.form, without_urls(reading.message))
     tracking = f" [{answer.tracking}]" if answer.tracking else ""
     return f"{name}: HTTP {answer.status}{': ' if seen else ''}{seen}{tracking}"
 
