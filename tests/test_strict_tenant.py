@@ -49,7 +49,8 @@ class Client:
             connection.request(method, self.prefix + path, body or None, headers or {})
             answer = connection.getresponse()
             content = answer.read()
-        return answer, json.loads(content) if content else None
+        is_json = "json" in (answer.headers.get("Content-Type") or "")
+        return answer, json.loads(content) if is_json else None
 
     def sign_in(self, **changes: str) -> int:
         """Sign in with a password and keep the token."""
@@ -352,6 +353,65 @@ def test_oneid_wants_a_form_and_then_a_bearer() -> None:
         client.call("GET", f"{API}/v1/journal/list", bearer | {"token": "other"})
         client.call("POST", f"{API}/v1/authenticate")
         assert rules_broken(tenant) == ["token.confused", "call.unknown"]
+
+
+def put(client: Client, batch: int) -> int:
+    """Confirm a batch."""
+    path = f"{API}/v1/journal/batch/status/{batch}"
+    return client.call("PUT", path, {"token": client.token, "Content-Length": "0"})[0].status
+
+
+def test_a_batch_is_confirmed_once_and_never_unbalanced(
+    tenant: StrictTenant, client: Client
+) -> None:
+    """A second confirmation updates no row, and is a breach like that of an unbalanced batch."""
+    good, bad = tenant.books.journal.add(4), tenant.books.journal.add(4, balanced=False)
+    assert (put(client, good.id), put(client, good.id), put(client, bad.id)) == (200, 400, 200)
+    assert put(client, 99) == 400
+    assert rules_broken(tenant) == [
+        "journal.confirmed_twice",
+        "journal.unbalanced_confirmed",
+        "journal.unknown_batch",
+    ]
+
+
+@pytest.mark.parametrize("what", ["nothing", "manifest", "other bytes", "both"])
+def test_a_batch_is_confirmed_only_when_file_and_manifest_are_out(
+    tenant: StrictTenant, client: Client, tmp_path: Path, what: str
+) -> None:
+    """The tenant looks into the outbox itself."""
+    journal = tenant.books.journal
+    journal.outbox = str(tmp_path)
+    batch = journal.add(4)
+    if what != "nothing":
+        (tmp_path / "a.csv.manifest.json").write_text(json.dumps({"batch_id": batch.id}))
+        (tmp_path / "a.csv").write_bytes(batch.content[: None if what == "both" else -2])
+    put(client, batch.id)
+    assert rules_broken(tenant) == (
+        [] if what == "both" else ["journal.confirmed_before_it_was_out"]
+    )
+
+
+def test_the_signed_url_s_host_sees_every_credential(tenant: StrictTenant, client: Client) -> None:
+    """A token, a cookie or the tenant's own host name there is a breach."""
+    batch = tenant.books.journal.add(4)
+    _, told = client.get(f"/v2/reports/signedurl/{batch.report_id}")
+    url = told["signed_url"].partition(f"localhost:{tenant.port}")[2]
+    client.call("GET", url, {"Host": f"localhost:{tenant.port}"})
+    assert tenant.violations == []
+    client.call("GET", url, {"token": client.token, "Authorization": "x", "Cookie": "y"})
+    assert sorted(rules_broken(tenant)) == ["header.host", *["signed.header"] * 3]
+
+
+@pytest.mark.parametrize(("header", "query"), [("10001", "10001"), ("5", "6"), ("", "7")])
+def test_the_size_of_a_page_is_said_twice_and_bounded(
+    tenant: StrictTenant, client: Client, header: str, query: str
+) -> None:
+    """By header and query alike, at most 10,000."""
+    batch = tenant.books.journal.add(4)
+    client.get(f"/v1/journal/batch/{batch.id}/1?pagesize={query}", pagesize=header)
+    assert set(rules_broken(tenant)) <= {"page.size", "page.size_differs"}
+    assert tenant.violations
 
 
 def test_as_a_process_it_introduces_itself_and_reports_over_http() -> None:

@@ -5,7 +5,7 @@ any two steps is made up for by the next look.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -60,9 +60,12 @@ class Outbound:
         while (left := until - clock.monotonic()) > 0:
             if await self.wake.wait(min(left, ACK_LOOK)):
                 return
-            async with self._lock:
-                if await self._heeded():
-                    return
+            try:
+                async with self._lock:
+                    if await self._heeded():
+                        return
+            except (NoSpace, FolderTrouble):
+                return  # told by the next look, which meets it too
 
     async def look(self) -> bool:
         """Take every step that can be taken now; returns whether nothing failed."""
@@ -78,7 +81,8 @@ class Outbound:
                 went_well = False
             else:
                 await it.conditions.end(GL_OUTBOX)
-            await self._tell_late()
+            with suppress(NoSpace):  # it is told by the next look
+                await self._tell_late()
         return went_well
 
     # -- for people ------------------------------------------------------------------------------
