@@ -58,7 +58,8 @@ class Outbound:
         clock = self._instance.clock
         until = clock.monotonic() + seconds
         while (left := until - clock.monotonic()) > 0:
-            if await self.wake.wait(min(left, ACK_LOOK)):
+            awaiting = self._instance.config.gl.confirm != "written"
+            if await self.wake.wait(min(left, ACK_LOOK) if awaiting else left):
                 return
             try:
                 async with self._lock:

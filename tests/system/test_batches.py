@@ -1,16 +1,16 @@
 """The installed daemon brings batches to the ERP in front of a strict, independent tenant."""
 
 import json
+import shutil
 import signal
-from collections.abc import Callable
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon import Daemon
+from daemon import Daemon, Launch
 from strict_tenant import StrictTenant
-
-Make = Callable[..., Daemon]
 
 
 def gl(**keys: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def all_confirmed(tenant: StrictTenant) -> bool:
 @pytest.mark.parametrize("tenant", ["token", "oneid"], indirect=True)
 @pytest.mark.parametrize("source", ["report", "pages", "file"])
 def test_each_batch_is_confirmed_once_and_only_when_it_is_out(
-    make: Make, tenant: StrictTenant, source: str
+    make: Launch, tenant: StrictTenant, source: str
 ) -> None:
     """Never the unbalanced one; without credentials at the report's host; pages of at most 10,000."""
     daemon = make(top=gl(sources=[source]))
@@ -63,7 +63,7 @@ def test_each_batch_is_confirmed_once_and_only_when_it_is_out(
 
 
 @pytest.mark.parametrize("event", ["daemon.ready", "token.renewed", "gl.written", "gl.confirmed"])
-def test_killed_in_the_middle_it_goes_on(make: Make, tenant: StrictTenant, event: str) -> None:
+def test_killed_in_the_middle_it_goes_on(make: Launch, tenant: StrictTenant, event: str) -> None:
     """Kill -9 as soon as the log says something; the strict tenant has nothing to complain of."""
     daemon = make(top=gl())
     outbox = outbox_of(daemon, tenant)
@@ -78,7 +78,7 @@ def test_killed_in_the_middle_it_goes_on(make: Make, tenant: StrictTenant, event
     assert sorted(files(outbox).values()) == sorted(b.content for b in batches)
 
 
-def test_lost_answers_are_settled_by_the_list(make: Make, tenant: StrictTenant) -> None:
+def test_lost_answers_are_settled_by_the_list(make: Launch, tenant: StrictTenant) -> None:
     """Each confirmation was carried out, and none is repeated."""
     tenant.knobs.lost_confirms = 2
     daemon = make(top=gl())
@@ -90,7 +90,7 @@ def test_lost_answers_are_settled_by_the_list(make: Make, tenant: StrictTenant) 
     assert all_confirmed(tenant)
 
 
-def test_an_acknowledgement_is_waited_for(make: Make, tenant: StrictTenant) -> None:
+def test_an_acknowledgement_is_waited_for(make: Launch, tenant: StrictTenant) -> None:
     """Until the ERP says that it has the file, the tenant hears nothing, across a restart too."""
     daemon = make(top=gl(confirm="acknowledged"))
     outbox = outbox_of(daemon, tenant)
@@ -106,7 +106,7 @@ def test_an_acknowledgement_is_waited_for(make: Make, tenant: StrictTenant) -> N
     assert batch.confirmed == 1
 
 
-def test_an_outbox_on_another_file_system_is_refused_at_start(make: Make) -> None:
+def test_an_outbox_on_another_file_system_is_refused_at_start(make: Launch) -> None:
     """With the remedy, before anything is claimed or fetched."""
     other = Path("/dev/shm")  # noqa: S108  (a file system that every Linux has)
     daemon = make(top=gl(outbox="far"))
@@ -117,11 +117,58 @@ def test_an_outbox_on_another_file_system_is_refused_at_start(make: Make) -> Non
     assert daemon.exit_code() == 1
     assert "another file system" in daemon.tail()
     assert "gl.outbox" in daemon.tail()
-    assert daemon.faults() != []  # the error is told in plain lines, not as events
+    daemon.lines.clear()  # the error is told in plain lines, not as events
+
+
+IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+SMALL_DISK = 'mount -t tmpfs -o size=256k tmpfs "$0" && mkdir -p "$0/orders/inbox" && exec "$@"'
+BOUND = 'mkdir -p "$0" && mount --bind "$0" "$0" && exec "$@"'
+
+
+def in_namespace(daemon: Daemon, script: str, place: Path) -> None:
+    """Run the daemon where the script has mounted something; skips where that can't be done."""
+    daemon.wrapper = (*IN_NAMESPACE, script, str(place))
+    probe = [*daemon.wrapper, "true"]
+    if not shutil.which("unshare") or subprocess.run(probe, check=False).returncode:
+        pytest.skip("no file system can be mounted in a namespace here")
+
+
+def test_a_full_outbox_confirms_nothing_and_goes_on_by_itself(
+    make: Launch, tenant: StrictTenant
+) -> None:
+    """A disk of 256 KB is full; when there is room the batch is written, then confirmed."""
+    daemon = make(top=gl())
+    in_namespace(daemon, SMALL_DISK, daemon.site.root)
+    daemon.start()
+    daemon.wait_for("token.renewed")
+    # The mount is seen by the daemon alone; through it test and tenant look over its shoulder.
+    seen = Path(f"/proc/{daemon.process.pid}/root{daemon.site.root}")
+    tenant.books.journal.outbox = str(seen / "outbox" / "gl")
+    filler = seen / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    batch = tenant.books.journal.add(1000)
+    daemon.wait_for("disk.trouble")
+    assert batch.confirmed == 0
+    assert list((seen / "outbox" / "gl").glob("GL_*")) == []
+    filler.unlink()
+    daemon.wait_for("gl.confirmed")
+    daemon.wait_for("disk.mended")
+    assert list(files(seen / "outbox" / "gl").values()) == [batch.content]
+
+
+def test_an_outbox_that_is_a_mount_of_the_same_disk_is_refused_too(make: Launch) -> None:
+    """No rename crosses two mounts, even of one file system."""
+    daemon = make(top=gl())
+    in_namespace(daemon, BOUND, daemon.site.root / "outbox" / "gl")
+    daemon.start(ready=False)
+    assert daemon.exit_code() == 1
+    assert "another mount" in daemon.tail()
     daemon.lines.clear()
 
 
-def test_commands_work_beside_the_daemon(make: Make, tenant: StrictTenant) -> None:
+def test_commands_work_beside_the_daemon(make: Launch, tenant: StrictTenant) -> None:
     """`gl list` shows what it has done, and `gl confirm` refuses what is not out."""
     daemon = make(top=gl(confirm="never"))
     outbox_of(daemon, tenant)

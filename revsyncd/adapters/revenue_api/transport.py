@@ -81,11 +81,6 @@ class SignedUrl:
 
     text: str = field(repr=False)
 
-    @property
-    def host(self) -> str:
-        """The one part of it that may be told."""
-        return httpx.URL(self.text).host
-
 
 def trust(ca_file: str) -> ssl.SSLContext:
     """The certificates that are trusted; verification can not be switched off. Raises ConfigError."""
