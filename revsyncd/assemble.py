@@ -35,7 +35,7 @@ from revsyncd.pipelines.stage_errors import StageErrors
 from revsyncd.pipelines.status_files import StatusFiles
 from revsyncd.pipelines.tenant_gate import TenantGate
 from revsyncd.supervisor import Service, ServiceGivenUp, Supervisor
-from revsyncd.tenant_link import TenantLink, open_tenant
+from revsyncd.tenant_link import TenantLink, open_tenant, settings
 
 __all__ = ["carry_out", "open_tenant", "run_daemon"]
 
@@ -220,7 +220,12 @@ class Daemon:
         names = [f"folder {name}" for name in self._lookers]
         await self._supervisor.stop("watcher", *names)
         configure(config.log.level, config.log.format)
-        self._link.renew(client)
+        old = self._instance.config
+        # The token outlives a reload that changes nothing about the tenant.
+        if settings(config) != settings(old) or config.tenant != old.tenant:
+            self._link.renew(client)
+        else:
+            await client.aclose()
         self._instance.config = config
         self._instance.gate.reloaded(config.templates.keys())
         self._instance.register.reorder(order_of(config))

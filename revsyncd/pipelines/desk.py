@@ -109,10 +109,12 @@ class Desk:
     async def _resume(self, request: Request) -> str:
         scope = self._scope(request)
         conditions = self._instance.conditions
+        # A stop on failure is lifted only by name: who ends a pause of everything may not know of it.
         kinds = [
             (c.kind, c.scope)
             for c in conditions.all()
-            if c.kind in (PAUSED, STOPPED) and (scope in (EVERYWHERE, c.scope))
+            if (c.kind == PAUSED and scope in (EVERYWHERE, c.scope))
+            or (c.kind == STOPPED and scope == c.scope)
         ]
         if not kinds:
             everywhere = conditions.holds(PAUSED)
@@ -123,9 +125,9 @@ class Desk:
         for kind, where in kinds:
             await conditions.end(kind, where, by=request.who, error=request.reason)
         self._instance.register.changed.nudge()
-        unstopped = [where for kind, where in kinds if kind == STOPPED and where != request.target]
-        also = f"; so do those that stopped on failure: {', '.join(unstopped)}" if unstopped else ""
-        return f"{request.target or 'every folder'}: goes on{also}"
+        stopped = [c.scope for c in conditions.all() if c.kind == STOPPED]
+        still = f"; still stopped on failure: {', '.join(stopped)}" if stopped else ""
+        return f"{request.target or 'every folder'}: goes on{still}"
 
     # -- drops -----------------------------------------------------------------------------------
 
