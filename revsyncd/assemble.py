@@ -15,6 +15,7 @@ from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.ledger import Ledger, Request
 from revsyncd.adapters.log import configure, get_logger
+from revsyncd.adapters.revenue_api import RevenueApi
 from revsyncd.adapters.systemd import Notifier
 from revsyncd.adapters.watcher import watch
 from revsyncd.config import Config, load
@@ -38,7 +39,7 @@ from revsyncd.pipelines.stage_errors import StageErrors
 from revsyncd.pipelines.status_files import StatusFiles
 from revsyncd.pipelines.tenant_gate import TenantGate
 from revsyncd.supervisor import Service, ServiceGivenUp, Supervisor
-from revsyncd.tenant_link import TenantLink, open_tenant
+from revsyncd.tenant_link import TenantLink, open_tenant, settings
 
 __all__ = ["carry_out", "open_tenant", "run_daemon"]
 
@@ -221,20 +222,25 @@ class Daemon:
             refuse_fixed(self._instance.config, config)
             if config.gl.enabled:
                 await off_loop(refuse_outbox, config)
+            client = self._link.connect(config)
         except ConfigError as error:
-            log.exception(
-                "config.rejected", error=error.problems, hint="The old one stays in force."
-            )
+            hint = f"The old one stays in force. Correct {self._path} and reload again."
+            log.error("config.rejected", error=error.problems, hint=hint)  # noqa: TRY400  (a person's slip, no fault of ours)
         else:
-            await self._apply(config, tasks)
+            await self._apply(config, client, tasks)
             log.info("config.reloaded", config=config.digest)
         self._tell_ready()
 
-    async def _apply(self, config: Config, tasks: TaskGroup) -> None:
+    async def _apply(self, config: Config, client: RevenueApi, tasks: TaskGroup) -> None:
         names = [f"folder {name}" for name in self._lookers]
         await self._supervisor.stop("watcher", *names)
         configure(config.log.level, config.log.format)
-        await self._link.renew(config)
+        old = self._instance.config
+        # The token outlives a reload that changes nothing about the tenant.
+        if settings(config) != settings(old) or config.tenant != old.tenant:
+            self._link.renew(client)
+        else:
+            await client.aclose()
         self._instance.config = config
         self._instance.gate.reloaded(config.templates.keys())
         self._instance.register.reorder(order_of(config))

@@ -4,6 +4,7 @@ Everything is looked at, whatever is wrong with the rest; nothing is changed.
 """
 
 import os
+import shlex
 import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -91,7 +92,7 @@ def _user(config: Config) -> Iterator[Finding]:
     me, owner = os.geteuid(), _owner(config.state_dir)
     if me == 0 and owner not in (None, 0):
         name = user_name(owner or 0)
-        step = f"Repeat it as {name}: sudo -u {name} revsyncd check"
+        step = f"Repeat it as {name}: sudo -u {name} revsyncd check --config {config.path}"
         yield _wrong("user", f"this is root, but state_dir belongs to {name}", step)
 
 
@@ -121,13 +122,21 @@ def _directories(config: Config) -> Iterator[Finding]:
 def _directory(subject: str, path: Path) -> Finding:
     if not path.is_dir():
         there = "is not a directory" if os.path.lexists(path) else "is not there"
-        step = f"Make it, or mount its disk: install -d -o USER {path}"
+        mode = _mode(subject, path)
+        step = f"Make it, or mount its disk: install -d -o USER -g GROUP -m {mode} {shlex.quote(str(path))}"
         return _wrong(subject, f"{path} {there}", step)
     if not os.access(path, _WRITABLE):
         name = user_name(os.geteuid())
         step = f"Give {name} read, write and search permission on it, or run this as the service's user."
         return _wrong(subject, f"{name} may not read and write {path}", step)
     return Finding(subject, f"{path} can be read and written")
+
+
+def _mode(subject: str, path: Path) -> str:
+    """With which mode a directory is made: senders write to inboxes, nobody else meets the ledger."""
+    if subject == "state_dir":
+        return "0700"
+    return "2770" if path.name == "inbox" else "2750"
 
 
 def _one_file_system(config: Config, mounts: Path) -> Iterator[Finding]:
@@ -184,7 +193,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
         try:
             resolve(ref)
         except ConfigError as error:
-            step = "Mend what it names; the daemon reads it anew at each sign-in."
+            step = "Mend what it names. A file: is read anew at each sign-in; env: and credential: need a restart."
             yield from (_wrong(subject, problem, step) for problem in error.problems)
         else:
             yield Finding(subject, f"{ref} can be read")

@@ -37,6 +37,7 @@ class Service:
     essential: bool = False
     restarts: int = 0
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Supervisor:
@@ -54,26 +55,33 @@ class Supervisor:
         tasks.start_soon(self._supervise, service, name=service.name)
 
     async def stop(self, *names: str) -> None:
-        """End services where they stand; they must be safe to cancel anywhere."""
-        for name in names:
-            service = self.services.pop(name, None)
-            if service is not None:
-                service.scope.cancel()
-                await self._conditions.end(SERVICE_FAILED, name)
+        """End services, and wait until they have ended; they must be safe to cancel anywhere."""
+        services = [self.services.pop(name) for name in names if name in self.services]
+        for service in services:
+            service.scope.cancel()
+        for service in services:
+            await service.ended.wait()
+            await self._conditions.end(SERVICE_FAILED, service.name)
 
     async def _supervise(self, service: Service) -> None:
-        with service.scope:
-            failures = 0
-            while True:
-                began = self._clock.monotonic()
-                error = await self._run(service)
-                if self._clock.monotonic() - began > HEALTHY_AFTER:
-                    failures = 0
-                failures += 1
-                if failures >= MOST_FAILURES:
-                    await self._give_up(service, error)
-                    return
-                await self._restart(service, failures, error)
+        try:
+            with service.scope:
+                await self._keep_running(service)
+        finally:
+            service.ended.set()
+
+    async def _keep_running(self, service: Service) -> None:
+        failures = 0
+        while True:
+            began = self._clock.monotonic()
+            error = await self._run(service)
+            if self._clock.monotonic() - began > HEALTHY_AFTER:
+                failures = 0
+            failures += 1
+            if failures >= MOST_FAILURES:
+                await self._give_up(service, error)
+                return
+            await self._restart(service, failures, error)
 
     async def _run(self, service: Service) -> Exception:
         """Let the service run; returns what ended it. A broken ledger is nobody's to survive."""

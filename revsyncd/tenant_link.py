@@ -43,7 +43,7 @@ class TenantLink:
         self._old: list[RevenueApi] = []
         self.token_expires: float | None = None  # seconds since the epoch
         self.changed = Wake()  # nudged when there is a new token
-        self._api = self._connect(config)
+        self._api = self.connect(config)
 
     @classmethod
     @asynccontextmanager
@@ -56,9 +56,8 @@ class TenantLink:
             for api in (*link._old, link._api):
                 await api.aclose()
 
-    async def renew(self, config: Config) -> None:
-        """Use another configuration from the next call on. Raises ConfigError."""
-        api = self._connect(config)
+    def renew(self, api: RevenueApi) -> None:
+        """Use another client, that `connect` made, from the next call on."""
         self._old.append(self._api)
         self._api = api
         self._replaced.nudge()
@@ -103,7 +102,8 @@ class TenantLink:
         """See `ports.Journal`."""
         await self._api.journal.confirm(batch)
 
-    def _connect(self, config: Config) -> RevenueApi:
+    def connect(self, config: Config) -> RevenueApi:
+        """A client for a configuration, not in use yet. Raises ConfigError."""
         answers = config.tenant.answers
         words = AnswerWords.of(answers.staged, answers.refused, answers.doubt)
         hooks = Hooks(self._renewed, _refused, redact)

@@ -304,6 +304,28 @@ async def test_a_service_is_stopped_where_it_stands(
         assert other.runs == 1
 
 
+async def test_a_stop_waits_for_what_must_not_be_cut_off(supervisor: Supervisor) -> None:
+    """What a service does under a shield is done when the stop returns."""
+    begun, go_on, done = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def shielded() -> None:
+        with anyio.CancelScope(shield=True):
+            begun.set()
+            await go_on.wait()
+            done.set()
+        await anyio.sleep_forever()
+
+    async with running() as tasks:
+        supervisor.start(tasks, Service("a", shielded))
+        await begun.wait()
+        async with anyio.create_task_group() as stopping:
+            stopping.start_soon(supervisor.stop, "a")
+            await anyio.wait_all_tasks_blocked()
+            assert supervisor.services == {}
+            go_on.set()
+        assert done.is_set()
+
+
 async def test_a_stopped_service_can_be_started_anew(
     supervisor: Supervisor, sleeps: Sleeps
 ) -> None:

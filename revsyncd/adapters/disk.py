@@ -72,7 +72,7 @@ def _translated(error: OSError, directory: Path) -> RevsyncdError | None:
 
 def missing(directory: Path) -> FolderMissing:
     """The error for a directory that is not there."""
-    hint = "Create it (`revsyncd init` shows the layout) or mount its disk."
+    hint = "Make it, with a mode in which the sender can write (2770), or mount its disk."
     return FolderMissing(f"{directory}: there is no such directory", hint=hint)
 
 

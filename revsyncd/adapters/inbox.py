@@ -178,7 +178,10 @@ def give_back(places: FolderPlaces, drop: str, companion: str | None = None) -> 
     A name that is taken in the inbox stays in work, and so does the directory: the later file is
     claimed first, then this can be repeated.
     """
-    work, back = places.work_of(drop), []
+    work = places.work_of(drop)
+    back: list[Path] = []
+    if not os.path.lexists(work):  # the claim failed before it took anything, or gave it back
+        return back
     names = sorted((entry.name for entry in look(work)), key=lambda name: name == companion)
     with folder_errors(places.home):
         for name in names:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+LONGEST_NAME = 60  # characters of a file's name in a table; `revsyncd show` has all of it
+
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Lines with aligned columns, two blanks between; numbers to the right, the last column loose."""
@@ -26,6 +28,11 @@ def _line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) ->
         right = index < len(numeric) and numeric[index]
         cells.append(text.rjust(widths[index]) if right else text.ljust(widths[index]))
     return "  ".join(cells).rstrip()
+
+
+def short(name: str) -> str:
+    """A file's name as a table has room for it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> list[str]:

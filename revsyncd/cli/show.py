@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from revsyncd.checks.contract import Problem
-from revsyncd.cli.layout import columns, moment, pairs, section
+from revsyncd.cli.layout import columns, moment, pairs, plural, section
 from revsyncd.cli.options import example, load_config, print_json, with_config, with_json
 from revsyncd.cli.which import reading, the_drop
 from revsyncd.core.places import shown
@@ -48,7 +48,7 @@ def _print(data: Data, problems: list[Problem]) -> None:
         click.echo(line)
     section("History", _history(data["history"]))
     section("Parts", _parts(data["parts"]))
-    section(f"Problems ({data['checks']['errors']:,} errors)", _problems(problems))
+    section(f"Problems ({plural(data['checks']['errors'], 'error')})", _problems(problems))
     section("Lines in error at the tenant", _stage_errors(data["stage_errors"]["items"]))
     if data["next_step"]:
         section("Next step", [data["next_step"]])

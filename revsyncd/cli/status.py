@@ -8,7 +8,7 @@ import click
 
 from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.ledger import running
-from revsyncd.cli.layout import columns, moment, pairs, section
+from revsyncd.cli.layout import columns, moment, pairs, section, short
 from revsyncd.cli.options import example, load_config, print_json, with_config, with_json
 from revsyncd.cli.which import reading
 from revsyncd.pipelines.overview import OPEN, overview
@@ -76,7 +76,9 @@ def _folders(folders: list[Data]) -> Iterator[str]:
 
 
 def _open(drops: list[Data]) -> list[str]:
-    rows = [[d["drop"], d["folder"], d["file"], moment(d["since"]), d["in_words"]] for d in drops]
+    rows = [
+        [d["drop"], d["folder"], short(d["file"]), moment(d["since"]), d["in_words"]] for d in drops
+    ]
     return columns(["DROP", "FOLDER", "FILE", "SINCE", "STATE"], rows) if rows else []
 
 
@@ -99,7 +101,7 @@ def _batches(found: list[Data]) -> Iterator[str]:
 
 def _settled(drops: list[Data]) -> list[str]:
     rows = [
-        [d["drop"], d["folder"], d["file"], moment(d["settled_at"]), d["state"], d["reason"]]
+        [d["drop"], d["folder"], short(d["file"]), moment(d["settled_at"]), d["state"], d["reason"]]
         for d in drops
     ]
     return columns(["DROP", "FOLDER", "FILE", "SETTLED", "STATE", "REASON"], rows) if rows else []

@@ -8,7 +8,7 @@ from revsyncd.adapters.ledger import Ledger
 from revsyncd.cli.group import Failure
 from revsyncd.config import Config
 from revsyncd.core.drop import Drop
-from revsyncd.core.places import is_drop_id, shown
+from revsyncd.core.places import is_drop_id, meant, shown
 
 _LOOKED_AT = 10  # drops that the ledger names for one beginning: so many may not be all
 
@@ -29,10 +29,10 @@ def the_drop(ledger: Ledger, text: str, fits: Callable[[Drop], bool] | None = No
     exact = ledger.drops.get(text.upper()) if is_drop_id(text.upper()) else None
     if exact is not None:
         return exact
-    found = ledger.drops.find(text)
+    found = ledger.drops.find(text) or ledger.drops.find(meant(text))
     if not found:
         raise Failure(
-            [f"there is no drop {shown(text)}"],
+            [f"there is no drop {shown(meant(text))}"],
             "`revsyncd status` lists them; give an id, its beginning, or the dropped file's name",
         )
     if len(found) > 1 and fits is not None and len(found) < _LOOKED_AT:

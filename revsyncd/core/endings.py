@@ -28,8 +28,8 @@ def unusable_manifest(why: str) -> Ending:
     return Ending(
         Reason.INCOMPLETE,
         f"the manifest can't be used: {why}",
-        "Have the sender mend the manifest and drop file and manifest again; or, when the file is"
-        " surely whole, `revsyncd resolve DROP --send`.",
+        "Have the sender mend the manifest and drop file and manifest again, then `revsyncd resolve DROP"
+        " --reject` closes this one; or, when the file is surely whole, `revsyncd resolve DROP --send`.",
     )
 
 
@@ -45,23 +45,38 @@ def empty(policy: str) -> Ending:
     return Ending(Reason.EMPTY, "the file has no records; nothing was sent", steps[policy])
 
 
+_NO_LINE_END, _OPEN_QUOTE = "file.final_newline", "file.unterminated_quote"
 _CUTS = {
-    "file.final_newline": "it does not end with a line end",
-    "file.unterminated_quote": "a quoted cell is still open at its end",
+    _NO_LINE_END: "it does not end with a line end",
+    _OPEN_QUOTE: "a quoted cell is still open at its end",
 }
 
 
 def cut(by_code: dict[str, int]) -> Ending:
     """The file ends as one does whose transfer was cut."""
     signs = [words for code, words in _CUTS.items() if by_code.get(code)]
+    others = sum(number for code, number in by_code.items() if code not in _CUTS) if signs else 0
     return Ending(
         Reason.INCOMPLETE,
         "the file looks cut off: "
         + (" and ".join(signs) or "its last record has too few fields")
+        + (f", and the checks found more ({others:,})" if others else "")
         + "; nothing was sent",
-        "Compare it with the source and drop it again whole. If it is complete as it is,"
-        " `revsyncd resolve DROP --send`; where a sender never ends its last line, set"
-        ' `csv.final_newline = "allow"` for the folder.',
+        f"{f'Look into <file>{Sidecar.ERRORS} first. ' if others else ''}"
+        "Compare it with the source and drop it again whole, then `revsyncd resolve DROP --reject`"
+        f" closes this one. {_as_it_is(by_code)}",
+    )
+
+
+def _as_it_is(by_code: dict[str, int]) -> str:
+    if by_code.get(_OPEN_QUOTE):  # no word makes it readable
+        return f"If it is complete as it is, correct what <file>{Sidecar.ERRORS} names before."
+    step = "If it is complete as it is, `revsyncd resolve DROP --send`"
+    if not by_code.get(_NO_LINE_END):
+        return f"{step}."
+    return (
+        f'{step}; where a sender never ends its last line, set `csv.final_newline = "allow"` for the'
+        " folder."
     )
 
 
@@ -70,8 +85,8 @@ def no_companion(ready: str, suffix: str) -> Ending:
     return Ending(
         Reason.INCOMPLETE,
         f"its {ready} (the same name with {suffix}) did not come in time; nothing was sent",
-        f"If the transfer was cut, drop file and {ready} again. If the file is complete,"
-        " `revsyncd resolve DROP --send`.",
+        f"If the transfer was cut, drop file and {ready} again, then `revsyncd resolve DROP --reject`"
+        " closes this one. If the file is complete, `revsyncd resolve DROP --send`.",
     )
 
 
@@ -160,6 +175,17 @@ def cancelled(reason: str, who: str) -> Ending:
     )
 
 
+def stopping(ending: Ending) -> Ending:
+    """The same in a folder that stops on failure, where only a name tells that a drop is the correction."""
+    if Sidecar.REMAINING in ending.next_step:
+        return ending
+    step = (
+        f"The folder stops on failure: call the corrected file <file>{Sidecar.REJECTS}, so that it goes"
+        " before the drops that wait."
+    )
+    return replace(ending, next_step=f"{ending.next_step} {step}")
+
+
 # Reasons under which the tenant may have, or may still take, what the report calls in doubt.
 _MAY_BE_THERE = (
     Reason.IN_DOUBT,
@@ -169,8 +195,10 @@ _MAY_BE_THERE = (
 )
 
 
-def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool) -> Ending:
-    """A person gave a held drop up."""
+def rejected(
+    before: Ending | None, reason: str, who: str, *, some_staged: bool, some_unknown: bool = False
+) -> Ending:
+    """A person gave a held drop up; `some_unknown` of it was received, and nobody knows its end."""
     was = f"; it was held: {before.message}" if before else ""
     step = (
         "What the report counts as staged is at the tenant. Drop only what is missing:"
@@ -178,7 +206,7 @@ def rejected(before: Ending | None, reason: str, who: str, *, some_staged: bool)
         if some_staged
         else "Drop a corrected file if the records are still needed."
     )
-    if before and before.reason in _MAY_BE_THERE:
+    if some_unknown or (before and before.reason in _MAY_BE_THERE):
         step = (
             f"Some of it may be at the tenant: look there before you drop any of it again. {step}"
         )

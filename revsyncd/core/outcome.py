@@ -178,6 +178,7 @@ def _timed_out(parts: list[Part]) -> Ending:
         Reason.STATUS_TIMEOUT,
         f"received by the tenant as request {ids}, but not staged or refused within the time-out",
         "Nothing to do at first: revsyncd keeps asking and files the drop when an answer comes."
-        f" If none comes, look for request {ids} in the tenant's File Upload history and say what"
-        " you find with `revsyncd resolve`.",
+        f" If none comes, look for request {ids} in the tenant's File Upload history. All there:"
+        " `revsyncd resolve DROP --arrived`. None there: `revsyncd resolve DROP --not-arrived` sends"
+        " it again.",
     )

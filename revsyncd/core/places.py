@@ -23,6 +23,7 @@ _CORRECTION = re.compile(r"(?<=.)\.(?:rejects|remaining)", re.IGNORECASE | re.DO
 _WORD_END = re.compile(r"(?<=.)[\W_]", re.DOTALL)
 _PUT_IN = re.compile(rf"\.{_DROP_ID.pattern}")
 _VISIBLE = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\"}
+_ESCAPE = re.compile(r"\\(?:[nrt\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U(?:0010|000[0-9a-f])[0-9a-f]{4})")
 
 
 class Shelf(StrEnum):
@@ -118,6 +119,22 @@ def shown(name: str) -> str:
     Bytes that are not UTF-8 become `\xNN`, characters that do not print `\n`, `\u202e` and so on.
     """
     return "".join(_shown(character) for character in name)
+
+
+def meant(text: str) -> str:
+    """The name that `shown` shows as `text`; what it can't have shown stays as it is."""
+    return _ESCAPE.sub(lambda found: _meant(found[0]), text)
+
+
+def _meant(escape: str) -> str:
+    named = [character for character, seen in _VISIBLE.items() if seen == escape]
+    if named:
+        return named[0]
+    kind, digits = escape[1], escape[2:]
+    code = int(digits, 16)
+    if kind == "x":
+        return chr(0xDC00 + code) if code >= 0x80 else escape  # noqa: PLR2004  (ASCII is never a byte)
+    return chr(code)
 
 
 def _shown(character: str) -> str:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
-from revsyncd.core.places import is_correction
+from revsyncd.core.places import Sidecar, is_correction
 
 LONGEST_PAUSE = 5.0  # seconds between two looks at a folder with something in it
 STRAY_AFTER = 3600.0  # seconds after which a name that no pattern matches is shown, once
@@ -174,7 +174,13 @@ def role(name: str, settings: SettleSettings) -> Role:
         return Role.COMPANION
     if matches(name, settings.exclude):
         return Role.EXCLUDED
-    return Role.DROP if matches(name, settings.include) else Role.STRAY
+    return Role.DROP if _included(name, settings.include) else Role.STRAY
+
+
+def _included(name: str, include: tuple[str, ...]) -> bool:
+    """What we put beside a drop to be corrected is taken under the name that it has."""
+    own = (name.removesuffix(sidecar) for sidecar in (Sidecar.REJECTS, Sidecar.REMAINING))
+    return any(matches(each, include) for each in (name, *own))
 
 
 @dataclass(slots=True)

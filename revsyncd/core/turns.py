@@ -19,7 +19,8 @@ class FolderTurns:
     order: str = "arrival"  # arrival | name | none
     after: tuple[str, ...] = ()
     paused: bool = False  # by a person, or by the tenant's refusal
-    stopped: bool = False  # on_failure = "stop" after a failed or held drop: corrections only
+    # on_failure = "stop" after a failed or held drop: only corrections, and what a person took back
+    stopped: bool = False
 
 
 Rank = tuple[bool, bool, str, int]
@@ -28,8 +29,9 @@ Rank = tuple[bool, bool, str, int]
 class Line:
     """The waiting drops of a folder in the order in which they are sent.
 
-    What has begun goes on; corrections come before the rest; then the folder's own order. Kept
-    sorted as drops come, change and go: with 20,000 of them nothing may look at all for each step.
+    What has begun goes on; corrections, and what a person's word took back into work, come before
+    the rest; then the folder's own order. Kept sorted as drops come, change and go: with 20,000 of
+    them nothing may look at all for each step.
     """
 
     def __init__(self, order: str, drops: Iterable[Drop] = ()) -> None:
@@ -63,7 +65,11 @@ class Line:
     def _rank(self, drop: Drop) -> Rank:
         begun = drop.state is State.SENDING
         name = drop.file if self._by_name else ""
-        return (not begun, drop.correction_of is None, name, drop.seq)
+        return (not begun, not _goes_first(drop), name, drop.seq)
+
+
+def _goes_first(drop: Drop) -> bool:
+    return drop.correction_of is not None or drop.resolved is not None
 
 
 EMPTY = Line("arrival")
@@ -100,7 +106,7 @@ def to_send(folders: Mapping[str, FolderTurns], waiting: Mapping[str, Line]) -> 
             continue
         line = list(islice(waiting.get(name, EMPTY), LOOKED_AT if turns.order == "none" else 1))
         if turns.stopped:
-            line = [d for d in line if d.correction_of is not None or d.state is State.SENDING]
+            line = [d for d in line if _goes_first(d) or d.state is State.SENDING]
         chosen += [drop for drop in line if drop.state in (State.CHECKED, State.SENDING)]
     chosen.sort(key=lambda drop: (drop.state is not State.SENDING, drop.seq))
     return chosen

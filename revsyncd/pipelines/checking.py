@@ -21,7 +21,7 @@ from revsyncd.checks.contract import (
 )
 from revsyncd.config import Folder
 from revsyncd.core import endings
-from revsyncd.core.drop import Checked, Drop, Ending, Event
+from revsyncd.core.drop import Checked, Drop, Ending, Event, State
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.places import upload_name
 from revsyncd.core.template import Mapping
@@ -58,26 +58,33 @@ class Checking:
         folder = self._instance.folder(drop)
         if folder is None:
             raise NotYet(f"the folder {drop.folder} is not configured any more")
+        # Nothing of it was sent yet, so it goes where the folder sends now.
+        if address := self._instance.address(drop):
+            async with register.locked(drop_id):
+                drop = await register.note(drop_id, "readdressed", **address)
         await self._still(drop)
         try:
             manifest = await self._manifest(drop, folder)
         except UnreadableManifest as why:
             async with register.locked(drop_id):
-                ending = endings.unusable_manifest(str(why))
-                await self._concluding.settle(drop, Event.SET_ASIDE, ending)
+                if register.drop(drop_id).state is State.CLAIMED:
+                    ending = endings.unusable_manifest(str(why))
+                    await self._concluding.settle(drop, Event.SET_ASIDE, ending)
             return
         mapping = await self._instance.mappings.get(folder, drop.tenant)
         result = await self._run(drop, folder, mapping, manifest)
         await self._still(drop, result.size)
         async with register.locked(drop_id):
-            await self._conclude(drop, folder, mapping, result)
+            if register.drop(drop_id).state is State.CLAIMED:  # else it was cancelled meanwhile
+                await self._conclude(register.drop(drop_id), folder, mapping, result)
 
     async def _still(self, drop: Drop, size: int | None = None) -> None:
         """The file is as it was when it was claimed; else its new look is noted and awaited."""
         seen = await self._instance.files.identity(self._instance.path(drop))
         if seen == drop.identity and size in (None, seen[0]):
             return
-        await self._instance.register.note(drop.drop, identity=seen, size=seen[0])
+        async with self._instance.register.locked(drop.drop):
+            await self._instance.register.note(drop.drop, identity=seen, size=seen[0])
         raise NotYet("the file is still being written")
 
     async def _manifest(self, drop: Drop, folder: Folder) -> Manifest | None:

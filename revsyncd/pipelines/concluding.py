@@ -6,7 +6,7 @@ from revsyncd.core import endings
 from revsyncd.core.drop import Drop, Ending, Event, Reason, State, advance
 from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.outcome import Follow, Send, Settle, decide
-from revsyncd.core.places import shown
+from revsyncd.core.places import Sidecar, shown, sidecar_name
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance
 
@@ -20,7 +20,7 @@ class Concluding:
 
     async def settle(self, drop: Drop, event: Event, ending: Ending, **facts: Any) -> Drop:
         """Record an ending; the drop is then to be filed."""
-        await self._stop_folder(drop, event)
+        ending = await self._stop_folder(drop, event, ending)
         now = self._instance.clock.now()
         return await self._instance.register.move(
             drop.drop, event, ending=ending, settled_at=now, filed=False, **facts
@@ -28,26 +28,30 @@ class Concluding:
 
     async def with_ending(self, drop: Drop, event: Event, ending: Ending) -> Drop:
         """A new drop that has its ending before it is recorded: at no moment may it be checked."""
-        await self._stop_folder(drop, event)
+        ending = await self._stop_folder(drop, event, ending)
         now = self._instance.clock.now()
         return drop.evolve(state=advance(drop.state, event), ending=ending, settled_at=now)
 
-    async def _stop_folder(self, drop: Drop, event: Event) -> None:
+    async def _stop_folder(self, drop: Drop, event: Event, ending: Ending) -> Ending:
         """Where the folder stops on failure, it does so before its next drop's turn has come.
 
         For a drop that was held before, it has stopped already, and a person may have resumed it.
+        Returns the ending, which then says how the correction has to be called.
         """
         folder, becomes = self._instance.folder(drop), advance(drop.state, event)
         stops = folder is not None and folder.on_failure == "stop"
         if not stops or drop.state is State.HELD or becomes not in (State.FAILED, State.HELD):
-            return
+            return ending
+        correction = shown(sidecar_name(drop.file, Sidecar.REJECTS, drop.drop))
         await self._instance.conditions.begin(
             STOPPED,
             drop.folder,
             message=f"{shown(drop.file)} ended in {becomes}/ and the folder stops on failure",
-            hint=f"Drop its correction, or `revsyncd resume {drop.folder}` to go on without it.",
+            hint=f"Drop its correction, called {correction} or as its report says; or `revsyncd resume"
+            f' {drop.folder} --reason "…"` to go on without it.',
             drop=drop.drop,
         )
+        return endings.stopping(ending) if becomes is State.FAILED else ending
 
     async def duplicate(self, drop: Drop, other: str, **facts: Any) -> None:
         """The same content was, or may have been, sent before as drop `other`."""
@@ -59,9 +63,14 @@ class Concluding:
         await self.settle(drop, event, ending, duplicate_of=other, **facts)
 
     async def advance(self, drop_id: str, *, timed_out: bool = False) -> None:
-        """Draw the consequence of what its parts have become."""
+        """Draw the consequence of what its parts have become.
+
+        None for a drop that has its ending, whose file may still have to move: after a kill, say.
+        """
         register = self._instance.register
         drop, parts = register.drop(drop_id), register.parts(drop_id)
+        if drop.state in (State.STAGED, State.DONE, State.FAILED):
+            return
         folder = self._instance.folder(drop)
         in_sequence = folder is not None and folder.parts == "sequence"
         decision = decide(parts, in_sequence=in_sequence, timed_out=timed_out)

@@ -13,7 +13,7 @@ from revsyncd.adapters.ledger import Request
 from revsyncd.adapters.log import get_logger
 from revsyncd.core import endings
 from revsyncd.core.drop import Drop, Event, Reason, State
-from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.errors import LedgerBroken, RevsyncdError
 from revsyncd.core.part import Part, PartState, released
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import EVERYWHERE, PAUSED, STOPPED
@@ -72,8 +72,13 @@ class Desk:
         """Carry out one request and record what became of it; returns whether it was done."""
         try:
             answer, done = await self._carry_out(request), True
+        except LedgerBroken:
+            raise
         except RevsyncdError as error:
             answer, done = f"{error.message}\n{error.hint}".strip(), False
+        except Exception as error:  # unanswered, it would end every later start as well
+            log.exception("drop.step_failed", drop=request.target)
+            answer, done = f"it could not be carried out: {error}", False
         ledger = self._instance.ledger
         await ledger.run(ledger.requests.answer, request.id, done=done, answer=answer)
         return done
@@ -102,26 +107,33 @@ class Desk:
     async def _pause(self, request: Request) -> str:
         scope = self._scope(request)
         message = f"paused by {request.who}: {request.reason}"
-        hint = f"It goes on with: {f'revsyncd resume {request.target}'.strip()}"
+        command = f"revsyncd resume {request.target}".strip()
+        hint = f'`{command} --reason "…"` lets it go on.'
         await self._instance.conditions.begin(PAUSED, scope, message=message, hint=hint)
         return f"{request.target or 'every folder'}: nothing new is claimed or sent"
 
     async def _resume(self, request: Request) -> str:
         scope = self._scope(request)
         conditions = self._instance.conditions
+        # A stop on failure is lifted only by name: who ends a pause of everything may not know of it.
         kinds = [
             (c.kind, c.scope)
             for c in conditions.all()
-            if c.kind in (PAUSED, STOPPED) and (scope in (EVERYWHERE, c.scope))
+            if (c.kind == PAUSED and scope in (EVERYWHERE, c.scope))
+            or (c.kind == STOPPED and scope == c.scope)
         ]
         if not kinds:
             everywhere = conditions.holds(PAUSED)
-            hint = "Everything is paused: `revsyncd resume` without a folder." if everywhere else ""
-            raise Refused(f"{request.target or 'nothing'} is not paused", hint=hint)
+            step = 'Everything is paused: `revsyncd resume --reason "…"`, without a folder.'
+            hint = step if everywhere else ""
+            what = f"{request.target} is not paused" if request.target else "nothing is paused"
+            raise Refused(what, hint=hint)
         for kind, where in kinds:
             await conditions.end(kind, where, by=request.who, error=request.reason)
         self._instance.register.changed.nudge()
-        return f"{request.target or 'every folder'}: goes on"
+        stopped = [c.scope for c in conditions.all() if c.kind == STOPPED]
+        still = f"; still stopped on failure: {', '.join(stopped)}" if stopped else ""
+        return f"{request.target or 'every folder'}: goes on{still}"
 
     # -- drops -----------------------------------------------------------------------------------
 
@@ -131,7 +143,12 @@ class Desk:
             ledger = self._instance.ledger
             known = await ledger.run(ledger.drops.get, request.target)
             state = f"is {known.state} already" if known else "is not known"
-            raise Refused(f"drop {request.target} {state}", hint="See `revsyncd status`.")
+            step = (
+                f"`revsyncd show {request.target}` tells how."
+                if known
+                else "See `revsyncd status`."
+            )
+            raise Refused(f"drop {request.target} {state}", hint=step)
         async with register.locked(request.target):
             if request.target not in register:
                 raise Refused("the drop was settled meanwhile", hint="See `revsyncd status`.")
@@ -141,7 +158,7 @@ class Desk:
         if drop.state not in (State.CLAIMED, State.CHECKED, State.SENDING):
             raise Refused(
                 f"the drop is {drop.state}, it can't be cancelled any more",
-                hint="A held drop is closed with `revsyncd resolve DROP --reject`.",
+                hint='A held drop is closed with `revsyncd resolve DROP --reject --reason "…"`.',
             )
         inflight = [u for u in self._sending.inflight.values() if u.drop == drop.drop]
         if released(self._instance.register.parts(drop.drop)) or any(
@@ -159,7 +176,9 @@ class Desk:
         return "cancelled; it goes to failed/"
 
     async def _resolve(self, request: Request, drop: Drop) -> str:
-        if drop.state is not State.HELD or drop.reason is None or not drop.filed:
+        if drop.state is State.HELD and not drop.filed:
+            raise Refused("its report is still being written", hint="Say it again in a moment.")
+        if drop.state is not State.HELD or drop.reason is None:
             raise Refused(
                 f"the drop is {drop.state}, not held", hint="Only held drops need a person's word."
             )
@@ -186,7 +205,13 @@ class Desk:
 
     async def _same_bytes(self, drop: Drop) -> None:
         """The word is about the bytes that were dropped: nothing else may be sent on it."""
-        found = await self._instance.files.sha256(self._instance.path(drop))
+        try:
+            found = await self._instance.files.sha256(self._instance.path(drop))
+        except OSError as error:
+            raise Refused(
+                f"the file at {drop.place}/{drop.name} can't be read: {error.strerror}",
+                hint="Put the original back, or `--reject` the drop.",
+            ) from error
         if drop.sha256 not in (None, found):
             raise Refused(
                 f"the file at {drop.place}/{drop.name} is not the one that was dropped",
@@ -206,18 +231,12 @@ class Desk:
 
     async def _arrived(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
+        # First, since a start that finds all parts staged files the drop by what stands here.
+        await register.note(drop.drop, "resolved", resolved=word)
         for part in self._doubtful(drop):
             message = f"taken as staged on the word of {word['by']}"
             await register.settle_part(drop.drop, part.part, PartState.STAGED, message=message)
-        await register.note(drop.drop, "resolved", resolved=word)
-        if any(p.state is PartState.PLANNED for p in register.parts(drop.drop)):
-            await self._concluding.send_again(register.drop(drop.drop))
-            return "the doubtful parts count as staged; the others are sent now"
-        if any(p.state is PartState.ACCEPTED for p in register.parts(drop.drop)):
-            await self._concluding.follow_on(register.drop(drop.drop))
-            return "the doubtful parts count as staged; the others are still being followed"
-        await self._concluding.advance(drop.drop)
-        return "taken as staged; the drop goes to done/"
+        return f"the doubtful parts count as staged; {await self._go_on(drop.drop)}"
 
     async def _not_arrived(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
@@ -236,8 +255,21 @@ class Desk:
                 doubt=None,
             )
         await register.note(drop.drop, "resolved", resolved=word)
-        await self._concluding.send_again(register.drop(drop.drop))
-        return "the doubtful parts are sent again now"
+        return f"the doubtful parts count as not sent; {await self._go_on(drop.drop)}"
+
+    async def _go_on(self, drop_id: str) -> str:
+        """Let a held drop go on with its parts as they are now; returns what follows."""
+        register = self._instance.register
+        states = {part.state for part in register.parts(drop_id)}
+        # After a refusal nothing more is sent: taken back to be sent, it would wait for ever.
+        if PartState.PLANNED in states and PartState.REFUSED not in states:
+            await self._concluding.send_again(register.drop(drop_id))
+            return "what is not at the tenant is sent now"
+        if PartState.ACCEPTED in states:
+            await self._concluding.follow_on(register.drop(drop_id))
+            return "the others are still being followed"
+        await self._concluding.advance(drop_id)
+        return f"the drop is {register.drop(drop_id).state} now"
 
     async def _send(self, drop: Drop, word: dict[str, str | float]) -> str:
         register = self._instance.register
@@ -255,8 +287,13 @@ class Desk:
 
     async def _reject(self, request: Request, drop: Drop, word: dict[str, str | float]) -> str:
         parts = self._instance.register.parts(drop.drop)
-        some = any(part.state is PartState.STAGED for part in parts)
-        ending = endings.rejected(drop.ending, request.reason, request.who, some_staged=some)
+        ending = endings.rejected(
+            drop.ending,
+            request.reason,
+            request.who,
+            some_staged=any(part.state is PartState.STAGED for part in parts),
+            some_unknown=any(part.state is PartState.ACCEPTED for part in parts),
+        )
         await self._concluding.settle(drop, Event.REJECTED, ending, resolved=word)
         return "given up; it goes to failed/"
 

@@ -1,6 +1,7 @@
 """The blocking work on files, off the event loop, as the pipelines call it."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,10 @@ class Files:
         """Size, mtime and inode. Raises FileNotFoundError."""
         entry = await off_loop(inbox.entry_at, path)
         return (entry.size, entry.mtime_ns, entry.inode)
+
+    async def both_there(self, one: Path, other: Path) -> bool:
+        """Whether something lies at each of two paths."""
+        return await off_loop(lambda: os.path.lexists(one) and os.path.lexists(other))
 
     async def sha256(self, path: Path) -> str:
         """The digest of a regular file, in hex. Raises NotRegular, OSError."""

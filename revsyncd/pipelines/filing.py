@@ -4,13 +4,14 @@ A failed move repeats the move, never the upload. Every step is harmless when re
 recorded before anything is written there, sidecars appear before the file, old ones go after it.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from revsyncd.adapters.log import get_logger
 from revsyncd.adapters.shelves import FileLost
 from revsyncd.core.drop import Drop, Event, State
-from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.errors import LedgerBroken, RevsyncdError
 from revsyncd.core.places import Shelf, companion_name, date_folder
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance, named
@@ -57,15 +58,15 @@ class Filing:
             await self._instance.files.remove_sidecars(target, drop.drop)
             await register.note(drop.drop, target=None)
             raise
-        # Before it counts as filed: a process that ends here does both again.
+        # Before it counts as filed: a process that ends here does all of it again.
+        if source != target and not source.is_relative_to(self._work(drop)):
+            await self._instance.files.remove_sidecars(source, drop.drop)
         await self._consequences(drop, shelf)
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:
             drop = await register.move(drop.drop, Event.FILED, **facts)
         else:
             drop = await register.note(drop.drop, "filed", **facts)
-        if source != target and not source.is_relative_to(self._work(drop)):
-            await self._instance.files.remove_sidecars(source, drop.drop)
         if shelf is not Shelf.HELD or not self._instance.register.parts(drop.drop):
             await self._instance.files.remove_work(self._instance.places(drop.folder), drop.drop)
         self._tell(drop, shelf)
@@ -88,6 +89,8 @@ class Filing:
             return
         try:
             await self.rewrite(corrected)
+        except LedgerBroken:
+            raise
         except (OSError, RevsyncdError) as error:
             # Its file was taken away, say: that must not keep the correction from being settled.
             hint = "Only its report lacks the link; nothing else depends on it."
@@ -96,11 +99,13 @@ class Filing:
     async def _target(self, drop: Drop, shelf: Shelf) -> Path:
         """The path recorded for this move; chosen where there is none yet."""
         places = self._instance.places(drop.folder)
+        path = self._instance.path(drop)
         if drop.target is not None:
             target = self._instance.root / drop.target
-            if target.is_relative_to(places.shelf(shelf)):
+            # Another drop may have taken the name since: nothing may be written beside that one.
+            taken = target != path and await self._instance.files.both_there(path, target)
+            if target.is_relative_to(places.shelf(shelf)) and not taken:
                 return target
-        path = self._instance.path(drop)
         if path.is_relative_to(places.shelf(shelf)):
             return path  # already there: only its sidecars are written anew
         date = date_folder(drop.settled_at or 0.0, self._instance.config.zone)
@@ -120,13 +125,13 @@ class Filing:
             return None
         return companion_name(target.name, source.name, drop.companion, drop.drop)
 
-    async def _where(self, source: Path, target: Path) -> Path:
-        """Where the file is now: a move before a crash may have happened already."""
-        try:
-            await self._instance.files.identity(source)
-        except FileNotFoundError:
-            return target
-        return source
+    async def _where(self, source: Path, target: Path) -> Path | None:
+        """Where the file is now: a move before a crash may have happened already. None: lost."""
+        for path in (source, target):
+            with suppress(FileNotFoundError):
+                await self._instance.files.identity(path)
+                return path
+        return None
 
     async def _take_back(self, drop: Drop) -> None:
         """From a shelf back into work, sidecars removed: the report is written anew when it settles."""

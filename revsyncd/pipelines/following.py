@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.drop import Drop, Reason
-from revsyncd.core.errors import TenantError
+from revsyncd.core.drop import Drop, Reason, State
+from revsyncd.core.errors import Forbidden, TenantError
 from revsyncd.core.pace import Pace
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.verdict import Following as Says
@@ -80,11 +80,20 @@ class Following:
                 Route(part.route), part.request_id, part.records
             )
         except TenantError as error:
-            await self._instance.gate.failed(error)
-            return
-        await self._instance.gate.worked()
+            await self._failed(drop.drop, error)
+            reading = StatusReading(Says.NOT_YET)  # time passes all the same
+        else:
+            await self._instance.gate.worked(drop.folder, "status")
         async with self._instance.register.locked(drop.drop):
             await self._conclude(part, reading)
+
+    async def _failed(self, drop_id: str, error: TenantError) -> None:
+        register = self._instance.register
+        drop = register.drop(drop_id) if drop_id in register else None
+        # A request that the tenant will not show any more, of a drop held for it, pauses nothing.
+        if drop is None or (drop.state is State.HELD and isinstance(error, Forbidden)):
+            return
+        await self._instance.gate.failed(error, drop.folder, "status")
 
     async def _conclude(self, part: Part, reading: StatusReading) -> None:
         register = self._instance.register
@@ -105,6 +114,10 @@ class Following:
         elif state is PartState.IN_DOUBT:
             log.warning("upload.in_doubt", **facts, reason=doubt, error=reading.message)
         await self._concluding.advance(part.drop)
+        after = register.drop(part.drop)
+        # Held as before; but its report says less than is known now.
+        if after.state is State.HELD and after.filed:
+            await register.note(part.drop, filed=False)
 
     def _timed_out(self, drop: Drop, part: Part) -> bool:
         folder = self._instance.folder(drop)

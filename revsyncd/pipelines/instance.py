@@ -1,6 +1,6 @@
 """What the pipelines of one instance share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from revsyncd.adapters.ledger import Ledger
@@ -32,6 +32,8 @@ class Instance:
     files: Files
     journal: Journal
     stopping: bool = False  # nothing new is taken, nothing more released
+    # Folder and drop id of claims that were not recorded and could not be given back yet.
+    unrecorded: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def root(self) -> Path:
@@ -41,6 +43,15 @@ class Instance:
     def folder(self, drop: Drop) -> Folder | None:
         """The drop's folder; None when it is no longer configured (the drop then waits)."""
         return self.config.templates.get(drop.folder)
+
+    def address(self, drop: Drop) -> dict[str, str]:
+        """Where the drop's folder sends now: a drop claimed before a change may have it otherwise."""
+        folder = self.folder(drop)
+        if folder is None:
+            return {}
+        tenant = self.config.tenant.base_url
+        now = {"tenant": tenant, "template_name": folder.template_name, "kind": str(folder.kind)}
+        return now if any(getattr(drop, key) != now[key] for key in now) else {}
 
     def path(self, drop: Drop) -> Path:
         """Where the dropped file lies now."""

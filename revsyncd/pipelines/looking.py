@@ -17,6 +17,7 @@ from revsyncd.config import Folder
 from revsyncd.core import endings
 from revsyncd.core.drop import Drop, Ending, Event, Reason, State
 from revsyncd.core.errors import NoSpace
+from revsyncd.core.part import released
 from revsyncd.core.places import (
     corrected_names,
     drop_ids_in,
@@ -38,9 +39,10 @@ from revsyncd.core.settle import (
     Settling,
 )
 from revsyncd.pipelines.concluding import Concluding
-from revsyncd.pipelines.conditions import DISK, FOLDER_MISSING
+from revsyncd.pipelines.conditions import DISK, FOLDER_MISSING, STOPPED
 from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.recovery import give_back
 from revsyncd.pipelines.register import Wake
 
 log = get_logger()
@@ -117,6 +119,9 @@ class Looking:
         findings = self._settling.observe(now, entries, settle_settings(self._folder))
         for finding in findings:
             await self._act(finding)
+        for folder, drop_id in sorted(self._instance.unrecorded):
+            if folder == self._name:
+                await give_back(self._instance, folder, drop_id)
         await self._mended()
 
     async def _try_disks(self) -> None:
@@ -158,19 +163,20 @@ class Looking:
         now = self._instance.clock.now()
         drop_id = new_drop_id(now, secrets.token_bytes(10))
         companion = None if isinstance(found, NotAFile) else found.companion
+        beside = companion.name if companion else None
         try:
             claimed = await off_loop(inbox.claim, places, drop_id, found.entry, companion)
         except inbox.Changed:
             return  # it settles anew
-        except (FolderTrouble, NoSpace):
-            await off_loop(inbox.give_back, places, drop_id)
+        except (FolderTrouble, NoSpace, OSError):
+            await give_back(self._instance, self._name, drop_id, beside)
             raise
         waited = self._instance.clock.monotonic() - found.first_seen
         taken = self._taken(found, claimed, received_at=now - waited)
         try:
             await self._record(taken)
         except NoSpace:
-            await off_loop(inbox.give_back, places, drop_id, companion and companion.name)
+            await give_back(self._instance, self._name, drop_id, beside)
             raise
 
     async def _record(self, taken: _Taken) -> None:
@@ -234,11 +240,13 @@ class Looking:
         for id_ in drop_ids_in(drop.file):
             if id_ in known:
                 return drop.evolve(correction_of=id_)
-        for name in corrected_names(drop.file):
-            for id_, file in earlier:  # newest first
-                if file == name:
-                    return drop.evolve(correction_of=id_)
-        return drop
+        names = corrected_names(drop.file)
+        ids = [id_ for name in names for id_, file in earlier if file == name]  # newest first
+        stopped = self._instance.conditions.get(STOPPED, self._name)
+        if stopped is not None and stopped.facts.get("drop") in ids:
+            # What stopped the folder is what is corrected, not a later try that waits behind it.
+            return drop.evolve(correction_of=stopped.facts["drop"])
+        return drop.evolve(correction_of=ids[0]) if ids else drop
 
     async def _mended(self) -> None:
         """Take unreadable drops back into work once their permissions allow."""
@@ -248,9 +256,19 @@ class Looking:
                 continue
             path = self._instance.path(drop)
             if await off_loop(os.access, path, os.R_OK):
-                async with self._instance.register.locked(drop.drop):
-                    seen = await self._instance.files.identity(path)
-                    await self._concluding.start_over(drop, identity=seen, size=seen[0])
+                await self._take_up(drop)
+
+    async def _take_up(self, drop: Drop) -> None:
+        """Check an unreadable drop again, unless a person's word, or an answer, came between."""
+        register = self._instance.register
+        async with register.locked(drop.drop):
+            as_seen = drop.drop in register and register.drop(drop.drop) == drop
+            # What was lost and put back may have been sent in part: that is a person's to decide.
+            if not as_seen or released(register.parts(drop.drop)):
+                return
+            with suppress(FileNotFoundError):
+                seen = await self._instance.files.identity(self._instance.path(drop))
+                await self._concluding.start_over(drop, identity=seen, size=seen[0])
 
 
 def settle_settings(folder: Folder) -> SettleSettings:

@@ -3,8 +3,10 @@
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.drop import Reason
-from revsyncd.core.part import PartState
+from revsyncd.core.drop import Reason, State
+from revsyncd.core.errors import RefusedToStart
+from revsyncd.core.part import PartState, released
+from revsyncd.core.places import shown
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance, named
@@ -15,15 +17,34 @@ KILLED = "revsyncd ended after the last chunk was released and before an answer 
 
 
 async def recover(instance: Instance, concluding: Concluding) -> None:
-    """Make ledger and folders agree before any service runs. Raises NoSpace, LedgerBroken."""
+    """Make ledger and folders agree before any service runs.
+
+    Raises NoSpace, LedgerBroken, and RefusedToStart where drops wait for another tenant.
+    """
     await instance.conditions.load()
     await instance.register.load()
+    _refuse_another_tenant(instance)
     await doubt_released(instance, concluding)
     for folder in instance.config.folders:
         try:
             await _put_in_order(instance, folder.name)
         except FolderTrouble as error:
             log.debug("folder.not_recovered", folder=folder.name, error=error.message)
+
+
+def _refuse_another_tenant(instance: Instance) -> None:
+    """What one tenant has in part must not be followed, or sent on, at another."""
+    register, now = instance.register, instance.config.tenant.base_url
+    waiting = (d for d in register if d.state not in (State.STAGED, State.FAILED))
+    theirs = [d for d in waiting if d.tenant != now and released(register.parts(d.drop))]
+    if not theirs:
+        return
+    first = theirs[0]
+    raise RefusedToStart(
+        f"{len(theirs)} drops that were sent to {first.tenant} are not settled yet, the first is"
+        f" {shown(first.file)} ({first.drop}); tenant.base_url is {now} now",
+        hint="Put the former base_url back until `revsyncd status` shows no such drop.",
+    )
 
 
 async def doubt_released(instance: Instance, concluding: Concluding) -> None:
@@ -49,7 +70,24 @@ async def _put_in_order(instance: Instance, folder: str) -> None:
         ledger = instance.ledger
         drop = await ledger.run(ledger.drops.get, found.drop)
         if drop is None:
-            back = await off_loop(inbox.give_back, places, found.drop)
-            log.info("drop.given_back", folder=folder, drop=found.drop, files=len(back))
+            instance.unrecorded.add((folder, found.drop))
+            await give_back(instance, folder, found.drop)
         elif drop.drop not in instance.register:
             await instance.files.remove_work(places, found.drop)
+
+
+async def give_back(
+    instance: Instance, folder: str, drop: str, companion: str | None = None
+) -> None:
+    """Back to the inbox with a claim that was not recorded.
+
+    Where another file has taken its name there it waits in work, to be tried again at each look.
+    """
+    places = instance.places(folder)
+    back = await off_loop(inbox.give_back, places, drop, companion)
+    if back:
+        log.info("drop.given_back", folder=folder, drop=drop, files=len(back))
+    if await off_loop(places.work_of(drop).exists):
+        instance.unrecorded.add((folder, drop))
+    else:
+        instance.unrecorded.discard((folder, drop))

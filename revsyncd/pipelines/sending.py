@@ -117,6 +117,11 @@ class Sending:
         register = self._instance.register
         async with register.locked(upload.drop):
             drop = register.drop(upload.drop)
+            if self._instance.address(drop) and not released(register.parts(upload.drop)):
+                # Its parts were prepared for another template, one that was mended perhaps.
+                with anyio.CancelScope(shield=True):
+                    await self._start_over(drop)
+                return
             if drop.state is State.CHECKED:
                 drop = await register.move(upload.drop, Event.STARTED)
         part = register.parts(upload.drop)[upload.part - 1]
@@ -158,9 +163,9 @@ class Sending:
             except AlreadyTaken as taken:
                 upload.phase, upload.taken = Phase.BEFORE, taken.drop
                 raise NotReleased(str(taken)) from taken
-            except NoSpace as error:
-                upload.phase = Phase.BEFORE
-                raise NotReleased(error.message) from error
+            except NoSpace:
+                upload.phase = Phase.BEFORE  # told and waited for as trouble with a disk
+                raise
 
     def _check_may_go(self, upload: UploadInFlight) -> None:
         if self._instance.stopping or upload.phase is Phase.STOPPED:

@@ -30,8 +30,10 @@ class Sidecars:
         """Work for an instance."""
         self._instance = instance
 
-    async def write(self, drop: Drop, source: Path, target: Path) -> None:
+    async def write(self, drop: Drop, source: Path | None, target: Path) -> None:
         """Publish the sidecars that belong beside `target`; the file itself still lies at `source`.
+
+        None where it is lost: there is nothing then to cut records from.
 
         The report comes last: when it says something of another sidecar, that one is there.
         """
@@ -95,11 +97,11 @@ class Sidecars:
         await files.publish(path, text.getvalue())
 
     async def _write_records(
-        self, drop: Drop, source: Path, target: Path, sidecar: Sidecar, ranges: Ranges
+        self, drop: Drop, source: Path | None, target: Path, sidecar: Sidecar, ranges: Ranges
     ) -> None:
         path = sidecar_path(target, sidecar, drop.drop)
         folder = self._instance.folder(drop)
-        if not ranges or folder is None:
+        if not ranges or folder is None or source is None:
             await self._instance.files.remove_sidecar(path)
             return
         scratch = self._instance.places(drop.folder).parts_of(drop.drop)

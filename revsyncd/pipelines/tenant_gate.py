@@ -21,6 +21,7 @@ from revsyncd.pipelines.conditions import (
 from revsyncd.pipelines.register import Wake
 from revsyncd.ports import Clock, Tenant
 
+_IN_TIME = "check the network, the proxy and base_url; it is tried again by itself"
 PROBES = Pace(first=5.0, factor=2.0, most=600.0)
 FOLDER_TRIES = Pace(first=30.0, factor=2.0, most=1800.0)
 
@@ -29,7 +30,7 @@ FOLDER_TRIES = Pace(first=30.0, factor=2.0, most=1800.0)
 class _Pause:
     """How often something was refused in a row, and when (monotonic seconds) it may be tried."""
 
-    call: str  # what the tenant refused: "mapping" or "upload"; only its success ends the pause
+    call: str  # what the tenant refused: "mapping", "upload" or "status"; only its success ends the pause
     times: int = 0
     until: float = 0.0
 
@@ -91,7 +92,7 @@ class TenantGate:
 
     async def unreachable(self, message: str, hint: str) -> None:
         """No call gets through at present; each is repeated in its own time."""
-        await self.conditions.begin(UNREACHABLE, message=message, hint=hint)
+        await self.conditions.begin(UNREACHABLE, message=message, hint=hint or _IN_TIME)
 
     def wait(self, seconds: float | None) -> None:
         """Leave the tenant in peace for so long, as it asked."""

@@ -13,7 +13,7 @@ from click.testing import Result
 from made_drops import claim
 
 from revsyncd.adapters.ledger import Ledger
-from revsyncd.cli.layout import columns, moment, plural
+from revsyncd.cli.layout import LONGEST_NAME, columns, moment, plural, short
 from revsyncd.cli.progress import progress_bar
 from revsyncd.config import Config, load
 
@@ -95,6 +95,7 @@ def test_columns() -> None:
         "long name  1,000",
     ]
     assert columns(["A", "B"], []) == ["A  B"]
+    assert (len(short("a" * 61)), short("a" * 60)) == (LONGEST_NAME, "a" * 60)
     assert columns(["A", "B"], [[None, "x"], ["y", None]]) == ["A  B", "   x", "y"]
 
 

@@ -15,11 +15,17 @@ Revsyncd = Callable[..., Result]
 
 
 def test_by_id_beginning_or_name(revsyncd: Revsyncd, config: Config, ledger: Ledger) -> None:
-    """A drop is found by its id, in any case, by an unambiguous beginning, and by its file's name."""
+    """A drop is found by its id, in any case, by an unambiguous beginning, and by its file's name as it is or as it is shown."""
     first = claim(config, ledger, "orders.csv")
     second = claim(config, ledger, "-new%_\n.csv", number=1)
     shared = next(n for n in range(26) if first.drop[n] != second.drop[n])
-    for text in (second.drop, second.drop.lower(), second.drop[: shared + 1], second.file):
+    for text in (
+        second.drop,
+        second.drop.lower(),
+        second.drop[: shared + 1],
+        second.file,
+        r"-new%_\n.csv",
+    ):
         result = revsyncd("show", "--json", "--", text)
         assert (result.exit_code, json.loads(result.stdout)["drop"]) == (0, second.drop)
 

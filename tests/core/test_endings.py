@@ -29,6 +29,7 @@ EVERY: dict[str, tuple[Callable[[], Ending], Reason]] = {
     "too_large": (lambda: endings.too_large(11, 10), Reason.TOO_LARGE),
     "cannot_send": (lambda: endings.cannot_send(11, "reset"), Reason.CANNOT_SEND),
     "cancelled": (lambda: endings.cancelled("wrong month", "anna"), Reason.CANCELLED),
+    "stopping": (lambda: endings.stopping(endings.invalid(1, {"x": 1}, 2)), Reason.INVALID),
     "rejected": (
         lambda: endings.rejected(HELD, "wrong", "anna", some_staged=False),
         Reason.RESOLVED,
@@ -99,6 +100,27 @@ def test_problems_are_counted_by_code() -> None:
 def test_a_cut_file_says_by_what_it_was_known(by_code: dict[str, int], words: str) -> None:
     """The signs of a cut transfer are told in words, not in codes."""
     assert words in endings.cut(by_code).message
+
+
+def test_an_open_quote_can_not_be_sent_on_a_word() -> None:
+    """No word makes the file readable, so none is offered."""
+    assert "--send" not in endings.cut({"file.unterminated_quote": 1}).next_step
+    assert "final_newline" not in endings.cut({"record.fields": 1}).next_step
+
+
+def test_a_cut_file_with_other_problems_points_to_them() -> None:
+    """A workbook called .csv ends without a line end, too."""
+    ending = endings.cut({"file.final_newline": 1, "file.encoding": 1200})
+    assert "found more (1,200)" in ending.message
+    assert "<file>.errors.csv first" in ending.next_step
+
+
+def test_in_a_stopping_folder_the_correction_gets_its_name() -> None:
+    """What remains has a name that tells it; a whole file has not."""
+    invalid = endings.invalid(1, {"cell.date": 1}, 2)
+    assert "<file>.rejects.csv" in endings.stopping(invalid).next_step
+    refused = Ending(Reason.PARTLY_REFUSED, "refused", "Drop <file>.remaining.csv.")
+    assert endings.stopping(refused) == refused
 
 
 def test_a_duplicate_names_the_earlier_drop() -> None:

@@ -21,6 +21,7 @@ from revsyncd.core.places import (
     drop_ids_in,
     is_correction,
     is_drop_id,
+    meant,
     new_drop_id,
     shown,
     sidecar_name,
@@ -103,6 +104,16 @@ class TestShown:
         assert shown(one).isprintable()
         assert shown(one).encode()
         assert (shown(one) == shown(two)) == (one == two)
+
+    @given(FILE_NAMES)
+    def test_a_name_can_be_told_back(self, name: str) -> None:
+        """Whoever copies what is shown means the file."""
+        assert meant(shown(name)) == name
+
+    def test_what_is_no_escape_stays(self) -> None:
+        """A backslash before anything else, ASCII as a byte, and what is beyond Unicode."""
+        for text in (r"a\q.csv", r"\x41", r"\Uffffffff"):
+            assert meant(text) == text
 
 
 class TestNamesOnDisk:

@@ -194,6 +194,20 @@ class TestPatterns:
         """Newlines and bytes that are not UTF-8 are characters like others."""
         assert role(name, SETTLE) is expected
 
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("orders.txt.rejects.csv", Role.DROP),
+            ("orders.txt.remaining.csv", Role.DROP),
+            ("orders.txt.errors.csv", Role.STRAY),
+            ("orders.pdf.rejects.csv", Role.STRAY),
+            (".orders.txt.rejects.csv", Role.EXCLUDED),
+        ],
+    )
+    def test_a_sidecar_to_correct_is_taken_as_its_file_is(self, name: str, expected: Role) -> None:
+        """It can be dropped under the name that it has, whatever `include` says."""
+        assert role(name, replace(SETTLE, include=("*.txt",))) is expected
+
     def test_no_pattern_matches_nothing(self) -> None:
         """An empty list is not a pattern that matches everything."""
         assert role("orders.csv", replace(SETTLE, include=())) is Role.STRAY

@@ -139,6 +139,15 @@ def test_an_unchecked_first_one_holds_up_the_rest(order: str, expected: list[int
     assert numbers(to_send(folders(FolderTurns("orders", order)), drops)) == expected
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_stop_does_not_hold_what_a_person_took_back(order: str) -> None:
+    """A drop that is to be sent by a person's word goes first, and while its folder is stopped, too."""
+    taken_back = checked(1, file="b", resolved={"verb": "not-arrived"})
+    drops = waiting(taken_back, checked(2, file="a"), order=order)
+    turns = folders(FolderTurns("orders", order, stopped=True))
+    assert numbers(to_send(turns, drops)) == [1]
+
+
 def test_a_folder_waits_for_those_it_comes_after() -> None:
     """While an earlier folder has a waiting drop, in whatever state, the later one sends nothing."""
     turns = folders(FolderTurns("customers"), FolderTurns("orders", after=("customers",)))

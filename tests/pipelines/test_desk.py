@@ -105,6 +105,20 @@ async def test_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert "SHA-256" in answer
 
 
+async def test_lost_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word about a drop whose file somebody took away is answered, and the desk goes on."""
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        drop = await in_doubt(it)
+        (path,) = (it.root / "orders/held").rglob("a.csv")
+        path.unlink()
+        done, answer = await it.ask("arrived", drop)
+        assert not done
+        assert "--reject" in answer
+        assert (await it.ask("reject", drop))[0]
+        await it.log.until("drop.failed", reason="resolved")
+        assert not it.log.having("service.failed")
+
+
 async def test_while_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same words work while the daemon is stopped, and the next start goes on from there."""
     async with bench(tmp_path, monkeypatch) as it:
@@ -234,3 +248,73 @@ async def test_no_remaining_while_held(tmp_path: Path, monkeypatch: pytest.Monke
             await it.log.until("drop.failed")
         remaining = it.sidecar("a.csv", ".remaining.csv").decode().splitlines()
         assert [line.count("C1") for line in remaining[1:]] == [1]
+
+
+REFUSAL = '{"status": "Error", "message": "Upload file is not right"}'
+
+
+@pytest.mark.parametrize(
+    ("verb", "reason"), [("arrived", "partly_refused"), ("not-arrived", "refused")]
+)
+async def test_a_refused_part_beside_the_one_in_doubt(
+    verb: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a word on the part in doubt, another that was refused ends the drop: nothing more goes."""
+    keys = "max_records_per_upload = 1"
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it, it.running():
+        it.tenant.trouble.add("stall", on="/v1/upload/file", at="stored")
+        it.tenant.trouble.add("answer", on="/v1/upload/file", status=400, body=REFUSAL)
+        it.drop("a.csv", it.content(IDS))
+        held = await it.log.until("drop.held", reason="in_doubt")
+        assert (await it.ask(verb, held["drop"]))[0]
+        await it.log.until("drop.failed", reason=reason)
+        assert len(it.stored()) == 1
+
+
+async def test_a_folder_that_stopped_sends_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word that has a drop sent again lets it pass the stop that it caused, and ends the stop."""
+    keys = 'on_failure = "stop"\norder = "name"'
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it, it.running():
+        it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored")
+        it.drop("b.csv", it.content(IDS))
+        held = await it.log.until("drop.held", reason="in_doubt")
+        it.drop("a.csv", it.content(["A9"]))
+        await it.log.until("drop.checked", file="a.csv")
+        assert (await it.ask("not-arrived", held["drop"]))[0]
+        await it.log.until("drop.done", file="b.csv")
+        await it.log.until("drop.done", file="a.csv")
+        assert it.stored() == [IDS, IDS, ["A9"]]
+
+
+async def test_a_held_report_follows_the_other_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What becomes of the other parts of a held drop is in its report before a person speaks."""
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=PARTS)) as it:
+        it.tenant.world.hold_staging()
+        it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored", skip=1)
+        async with it.running():
+            it.drop("a.csv", it.content([*IDS, "B1", "B2", "B3"]))
+            await it.log.until("drop.held", reason="in_doubt")
+            assert it.report("a.csv")["records_by_state"]["staged"] == 0
+            it.tenant.world.release_staging()
+            it.tenant.touch()
+            await it.log.until("drop.held", times=2)
+            assert it.report("a.csv")["records_by_state"]["staged"] == 3
+
+
+async def test_a_cancel_during_the_checks_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drop that is cancelled while it is checked goes to failed, and the checks change nothing."""
+    async with bench(tmp_path, monkeypatch) as it:
+        it.tenant.trouble.add("stall", on="/v1/upload/mapping", seconds=1)
+        async with it.running():
+            it.drop("a.csv", it.content(IDS))
+            drop = (await it.log.until("drop.claimed"))["drop"]
+            assert (await it.ask("cancel", drop))[0]
+            await it.log.until("drop.failed", reason="cancelled")
+        assert not [line for line in it.log.lines if "exception" in line]
+        assert it.stored() == []

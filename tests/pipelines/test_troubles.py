@@ -1,11 +1,15 @@
 """The trouble table, row by row, over a real socket: what the tenant does, and what then holds."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Bench, bench, folder
 
+from revsyncd.adapters.ledger.book import Book
+from revsyncd.adapters.ledger.identity import Head
+from revsyncd.core.errors import NoSpace
 from revsyncd.core.pace import Pace
 from revsyncd.core.template import Kind
 
@@ -224,3 +228,65 @@ async def test_expired_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         await dropped(it, "b.csv", Doc_Num="D2")
         await it.log.until("drop.done", file="b.csv")
         assert it.tenant.world.counts.sign_ins == 2
+
+
+# -- statuses that can't be had, and disks that are full -----------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_a_status_that_can_not_be_had(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status that is refused concerns its folder alone, and time runs out on it all the same."""
+    folders = folder(keys='status_timeout = "1s"') + folder("others")
+    body = '{"message": "not here"}'
+    async with bench(tmp_path, monkeypatch, folders=folders) as it:
+        on = "/v1/fileupload/status/10001"
+        it.tenant.trouble.add("answer", on=on, status=status, body=body, times=1000)
+        async with it.running():
+            await dropped(it)
+            await it.log.until("upload.accepted")
+            it.drop("b.csv", it.content(["B1"]), to="others")
+            await it.log.until("drop.done", file="b.csv")
+            await it.log.until("drop.held", reason="status_timeout")
+            it.tenant.trouble.clear()
+            await it.log.until("drop.done", file="a.csv")
+        assert not it.log.having("tenant.paused")
+
+
+async def test_no_space_for_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full when a file is claimed is told as that, and the file is taken later."""
+    mkdir, full = Path.mkdir, [True]
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> None:
+        if path.parent.name == ".work" and full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    async with bench(tmp_path, monkeypatch) as it, it.running():
+        await dropped(it)
+        await it.log.until("disk.trouble")
+        full.clear()
+        await it.log.until("drop.done")
+        assert not it.log.having("folder.missing")
+
+
+async def test_no_space_for_a_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that can't be recorded is trouble with a disk, and no failure of the drop."""
+    async with bench(tmp_path, monkeypatch) as it:
+        write, full = Head.write, [True]
+
+        def refuse(head: Head, book: Book) -> None:
+            if full:
+                raise NoSpace("no space for the head")
+            write(head, book)
+
+        async with it.running():
+            monkeypatch.setattr(Head, "write", refuse)
+            await dropped(it)
+            await it.log.until("disk.trouble")
+            full.clear()
+            await it.log.until("drop.done")
+        assert not it.log.having("tenant.unreachable")
+        assert it.stored() == [IDS]

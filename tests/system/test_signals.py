@@ -16,6 +16,7 @@ def test_sighup_brings_a_new_folder_that_works(launch: Launch, tenant: StrictTen
     daemon = launch()
     daemon.site.folders["more"] = {}
     daemon.site.prepare()
+    daemon.wait_for("token.renewed")
     daemon.send(signal.SIGHUP)
     daemon.wait_for("config.reloaded")
     daemon.site.drop("new.csv", lines("L1"), "more")

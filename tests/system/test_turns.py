@@ -75,6 +75,22 @@ def test_a_folder_that_stops_goes_on_with_the_correction(
     assert sent(tenant) == ["L3", "L1", "L2"]
 
 
+def test_a_whole_file_is_the_correction_under_the_name_that_the_report_says(
+    wire: Wire, make: Launch, tenant: StrictTenant
+) -> None:
+    """The same name again only waits, and does not hide what the correction is for."""
+    daemon = make(STOPPING)
+    stopped(daemon, wire, tenant)
+    failed = daemon.wait_for("drop.failed", file="1.csv")
+    assert "1.csv.rejects.csv" in daemon.site.settled(failed["drop"]).report["next_step"]
+    daemon.site.drop("1.csv", lines("L4"))
+    daemon.wait_for("drop.claimed", times=2, file="1.csv")
+    daemon.site.drop("1.csv.rejects.csv", lines("L1"))
+    for name in ("1.csv.rejects.csv", "2.csv"):
+        assert daemon.settled(name).ending == ("done", "staged")
+    assert sent(tenant)[:3] == ["L3", "L1", "L2"]
+
+
 def test_a_folder_that_stops_goes_on_when_a_person_resumes_it(
     wire: Wire, make: Launch, tenant: StrictTenant
 ) -> None:

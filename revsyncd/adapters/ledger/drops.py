@@ -242,12 +242,14 @@ class Drops:
 
     def _store(self, drop: Drop) -> None:
         self._book.connection.execute(
-            "UPDATE drops SET folder = ?, state = ?, open = ?, sha256 = ?, settled_at = ?,"
-            " correction_of = ?, data = ? WHERE id = ?",
+            "UPDATE drops SET folder = ?, state = ?, open = ?, tenant = ?, template_name = ?,"
+            " sha256 = ?, settled_at = ?, correction_of = ?, data = ? WHERE id = ?",
             (
                 drop.folder,
                 drop.state,
                 int(drop.open),
+                drop.tenant,
+                drop.template_name,
                 drop.sha256,
                 drop.settled_at,
                 drop.correction_of,

@@ -19,6 +19,9 @@ NEEDS_CREDENTIALS = (
     "check username, password, role and client_name (or client_id and client_secret) with the "
     "tenant's administrator"
 )
+MEND_SECRETS = (
+    "mend what it names; `revsyncd check`, run as the service's user, says when it is right"
+)
 _PATIENCE = "nothing to do: it is tried again by itself"
 _ASK_SUPPORT = "if it lasts, give Zuora Support the time and this message"
 

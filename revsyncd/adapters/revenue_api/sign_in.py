@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from revsyncd.adapters.revenue_api.refusals import NEEDS_CREDENTIALS, error_of
+from revsyncd.adapters.revenue_api.refusals import MEND_SECRETS, NEEDS_CREDENTIALS, error_of
 from revsyncd.adapters.revenue_api.settings import (
     Credentials,
     OneIdCredentials,
@@ -82,7 +82,7 @@ class SignInCall:
         except (RevsyncdError, OSError, KeyError, ValueError) as error:
             hint = error.hint if isinstance(error, RevsyncdError) else ""
             told = f"a credential can't be read: {error}"
-            raise SignInRefused(told, hint=hint or NEEDS_CREDENTIALS) from error
+            raise SignInRefused(told, hint=hint or MEND_SECRETS) from error
 
     def _granted(self, answer: Answer, header: str, name: str, prefix: str) -> Grant:
         """The token out of the answer's header, or of its body where there is none."""
