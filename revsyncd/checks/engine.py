@@ -5,13 +5,15 @@ keys, known at the end alone, have to be left out of parts that were written alr
 """
 
 import time
+from collections.abc import Iterator
 
 from revsyncd.checks import keys, manifest
-from revsyncd.checks.cells import shown
-from revsyncd.checks.columns import ColumnChecks, Columns
+from revsyncd.checks.blocks import HandRead, Proven, Rows
+from revsyncd.checks.columns import ColumnChecks
 from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
 from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, read_header
+from revsyncd.checks.judges import shown
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.reading import Batch, FileReading
 from revsyncd.checks.sending import Sending
@@ -49,8 +51,9 @@ class _Check:
         started = time.monotonic()
         size = self._job.path.stat().st_size
         try:
-            for batch in self._reading.batches():
-                self._take(batch)
+            for blocks in self._reading.blocks():
+                for block in blocks:
+                    self._take(block)
                 progress(self._reading.source.size, size)
             parts = self._end()
         except BaseException:
@@ -58,11 +61,11 @@ class _Check:
             raise
         return self._result(parts, time.monotonic() - started)
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, block: Proven | Batch) -> None:
         if not self._begun and self._reading.header is not None:
-            self._begin(self._reading.header, suspect=batch.suspect)
-        rows = self._faults.readable(batch, self._header)
-        if self._columns is None or not rows:
+            self._begin(self._reading.header)
+        rows = self._readable(block)
+        if self._columns is None or rows is None:
             return
         columns = self._columns.check(rows, self._faults.damaged)
         if self._is_hopeless():
@@ -70,10 +73,17 @@ class _Check:
         if self._sending is not None:
             self._sending.add(rows, columns, self._problems)
 
-    def _begin(self, header: Record, *, suspect: bool) -> None:
+    def _readable(self, block: Proven | Batch) -> Rows | None:
+        """The block's records that have trustworthy cells; the others are reported."""
+        if isinstance(block, Proven):
+            self._faults.passed(block)
+            return block
+        records = self._faults.readable(block, self._header)
+        return HandRead(records) if records else None
+
+    def _begin(self, header: Record) -> None:
         self._begun = True
-        if suspect:
-            self._faults.report_characters(header, None)
+        self._faults.report_characters(header, None)
         if header.fault is not None:
             self._faults.report_fault(header, None)
             return
@@ -146,25 +156,41 @@ class _Check:
         """Settle which keys repeat; True when one does and that is an error."""
         if self._columns is None or self._header is None:
             return False
-        if self._problems.level("record.duplicate") == "off":
-            return False
+        codes = self._columns.key_codes
         candidates = {index: k.candidates() for index, k in self._columns.keys.items()}
         for wanted in keys.batches_of(candidates):
             again = FileReading(self._job.path, self._job.dialect)
-            rows = keys.readable(again.records(), self._header.width)
-            for repeat in keys.repeats(rows, wanted):
-                self._report_repeat(repeat, self._header.column(repeat.column))
+            for repeat in keys.repeats(self._holders(again, wanted), wanted):
+                label = self._header.column(repeat.column)
+                self._report_repeat(repeat, label, codes[repeat.column])
             self._expect_same_file(again)
-        repeated = self._problems.by_code["record.duplicate"] > 0
-        return repeated and self._problems.level("record.duplicate") == "error"
+        return any(
+            self._problems.by_code[code] and self._problems.level(code) == "error"
+            for code in set(codes.values())
+        )
 
-    def _report_repeat(self, repeat: keys.Repeat, label: str) -> None:
+    def _holders(self, again: FileReading, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:
+        """The records that hold one of the keys in question."""
+        for block in again.blocks():
+            for rows in self._readable_again(block):
+                yield from keys.holders(rows, wanted)
+
+    def _readable_again(self, blocks: list[Proven | Batch]) -> Iterator[Rows]:
+        """What the checks by column saw of the blocks, without reports."""
+        width = self._header.width if self._header else 0
+        for block in blocks:
+            if isinstance(block, Proven):
+                yield block
+            elif records := list(keys.readable(block.records, width)):
+                yield HandRead(records)
+
+    def _report_repeat(self, repeat: keys.Repeat, label: str, code: str) -> None:
         message = (
             f"{shown(repeat.value)} stands already in record {repeat.first_record}"
             f' (line {repeat.first_line}); each "{label}" may stand in the file once.'
         )
         self._problems.add(
-            "record.duplicate",
+            code,
             message,
             line=repeat.record.line_of(repeat.column),
             record=repeat.record.number,
@@ -185,12 +211,10 @@ class _Check:
         self._abandon()
         self._sending = self._new_sending(header)
         again = FileReading(self._job.path, self._job.dialect)
-        for batch in again.batches():
-            rows = list(keys.readable(batch.records, header.width))
-            columns: Columns = list(zip(*(row.fields for row in rows), strict=True))
-            if rows and self._sending is not None:
-                checks.normalise(columns)
-                self._sending.add(rows, columns, self._problems)
+        for blocks in again.blocks():
+            for rows in self._readable_again(blocks):
+                if self._sending is not None:
+                    self._sending.add(rows, checks.normalise(rows)[0], self._problems)
         self._expect_same_file(again)
 
     def _result(self, parts: tuple[PreparedPart, ...], seconds: float) -> CheckResult:

@@ -4,8 +4,14 @@ import re
 from collections import Counter
 
 from revsyncd.checks.contract import Problem
+from revsyncd.checks.revenue_rules import ROW_RULES
 
-DEFAULT_LEVELS = {"cell.suspect": "warn", "record.seen_before": "warn"}
+DEFAULT_LEVELS = {
+    "cell.suspect": "warn",
+    "record.seen_before": "warn",
+    "revenue.709": "off",
+    **{rule.code: rule.level for rule in ROW_RULES},
+}
 """Every other code is an error unless the folder says otherwise."""
 
 UNBENDING = frozenset(
@@ -112,6 +118,10 @@ class Problems:
         if code not in self._known_levels:
             self._known_levels[code] = level_of(code, self._levels)
         return self._known_levels[code]
+
+    def is_on(self, code: str) -> bool:
+        """Whether findings of this code count at all."""
+        return self.level(code) != "off"
 
     def full(self, code: str) -> bool:
         """Whether another finding of this code, found in file order, would only be counted."""

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from revsyncd.checks.blocks import Proven
 from revsyncd.checks.contract import Dialect
+from revsyncd.checks.mixed import BlockReader
 from revsyncd.checks.source import BLOCK, Block, Source
 from revsyncd.checks.structure import MAX_RECORD, Record, RecordReader
 
@@ -35,33 +37,63 @@ class FileReading:
         self.header: Record | None = None
         self.sep_line = ""  # Excel's first line, with its line end
         self._limit = limit
-        self._reader = RecordReader(self.delimiter, limit=limit)
+        self._reader: RecordReader | BlockReader | None = None
 
     @property
     def lines(self) -> int:
         """Physical lines, the `sep=` line included; final when `batches` has ended."""
-        return self._reader.lines
+        return self._reader.lines if self._reader else 0
 
     @property
     def ended(self) -> bool:
         """Whether the file ends with a newline; final when `batches` has ended."""
-        return self._reader.ended
+        return self._reader.ended if self._reader else True
+
+    def blocks(self) -> Iterator[list[Proven | Batch]]:
+        """The records behind the header as far as possible in proven blocks, a list a block of the file.
+
+        Raises OSError.
+        """
+        text = _with_last(self._without_sep_line())
+        reader: BlockReader | None = None
+        for block, final in text:
+            if reader is None:
+                self._reader = reader = BlockReader(
+                    self.delimiter, line=self._first_line, limit=self._limit
+                )
+            found = reader.feed(block.text, suspect=block.suspect, final=final)
+            yield [
+                run if isinstance(run, Proven) else Batch(self._behind_header(run), suspect=True)
+                for run in found
+            ]
 
     def batches(self) -> Iterator[Batch]:
-        """The records behind the header, one batch a block of the file. Raises OSError."""
+        """The records behind the header one by one, in a batch a block of the file. Raises OSError."""
         suspect = False
+        reader: RecordReader | None = None
         for block, final in _with_last(self._without_sep_line()):
             # Once is for good: a record may have begun, bad character and all, some blocks before.
             suspect = suspect or block.suspect
-            records = self._reader.feed(block.text, final=final)
-            if self.header is None and records:
-                self.header = records[0]
-            yield Batch([record for record in records if record.number > 0], suspect)
+            if reader is None:
+                self._reader = reader = RecordReader(
+                    self.delimiter, line=self._first_line, limit=self._limit
+                )
+            records = reader.feed(block.text, final=final)
+            yield Batch(self._behind_header(records), suspect)
+
+    def _behind_header(self, records: list[Record]) -> list[Record]:
+        if self.header is None and records:
+            self.header = records[0]
+        return [record for record in records if record.number > 0]
 
     def records(self) -> Iterator[Record]:
         """The records behind the header, one by one."""
         for batch in self.batches():
             yield from batch.records
+
+    @property
+    def _first_line(self) -> int:
+        return 2 if self.sep_line else 1
 
     def _without_sep_line(self) -> Iterator[Block]:
         blocks = self.source.blocks()
@@ -81,7 +113,6 @@ class FileReading:
             return text
         self.sep_line = first
         self.delimiter = found[1]
-        self._reader = RecordReader(self.delimiter, line=2, limit=self._limit)
         return text[len(first) :]
 
 

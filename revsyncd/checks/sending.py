@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from revsyncd.checks.blocks import Rows
 from revsyncd.checks.columns import Columns
 from revsyncd.checks.contract import CheckJob, Preparation, PreparedPart
 from revsyncd.checks.header import Header
@@ -32,9 +33,9 @@ class Sending:
         in_order = self._sent == tuple(range(header.width))
         self._as_it_stands = plain_numbers and in_order and delimiter == ","
 
-    def add(self, rows: list[Record], columns: Columns, problems: Problems) -> None:
-        """Add a batch without the records at fault; a group too large for a part is a new problem."""
-        numbers = [row.number for row in rows]
+    def add(self, rows: Rows, columns: Columns, problems: Problems) -> None:
+        """Add a block without the records at fault; a group too large for a part is a new problem."""
+        numbers = rows.numbers
         if self._index is not None:
             so, inv = (self._column(columns, index, len(rows)) for index in self._ids)
             self._index.add(numbers, so, inv)
@@ -64,8 +65,8 @@ class Sending:
             self._index.discard()
         self._parts.abandon()
 
-    def _report_group(self, rows: list[Record], number: int, problems: Problems) -> None:
-        row = next(row for row in rows if row.number == number)
+    def _report_group(self, rows: Rows, number: int, problems: Problems) -> None:
+        row = rows.record(list(rows.numbers).index(number))
         most = self._preparation.max_records
         names = ", ".join(self._preparation.keep_together)
         message = (
@@ -77,11 +78,13 @@ class Sending:
     def _column(self, columns: Columns, index: int | None, count: int) -> Sequence[str]:
         return [""] * count if index is None else columns[index]
 
-    def _lines(self, rows: list[Record], columns: Columns) -> list[str]:
-        if self._as_it_stands:
-            return [_line(row) for row in rows]
-        ordered = [self._column(columns, index, len(rows)) for index in self._sent]
-        return csv_lines(zip(*ordered, strict=True))
+    def _lines(self, rows: Rows, columns: Columns) -> list[str]:
+        if not self._as_it_stands:
+            ordered = [self._column(columns, index, len(rows)) for index in self._sent]
+            return csv_lines(zip(*ordered, strict=True))
+        if clean := rows.clean:
+            return clean.replace("\n", "\r\n").splitlines(keepends=True)
+        return [_line(rows.record(row)) for row in range(len(rows))]
 
 
 def _line(row: Record) -> str:
