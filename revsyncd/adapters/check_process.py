@@ -173,7 +173,7 @@ def _kill(child: anyio.abc.Process) -> None:
     # watcher does, which then warns of a child that it does not know.
     if child.returncode is None:
         with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
+            os.killpg(child.pid, signal.SIGKILL)  # it leads a session, with its second half in it
 
 
 def _died(code: int, complaint: bytes) -> CheckFailed:

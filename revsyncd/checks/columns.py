@@ -73,6 +73,15 @@ class ColumnChecks:
         self.totals.add(summed, list(zip(*by, strict=True)))
         return columns
 
+    @property
+    def organisation(self) -> str:
+        """The first organisation met; empty where there is none."""
+        return self._organisation.first
+
+    def fits(self, organisation: str) -> bool:
+        """Whether records with this first organisation would have been judged alike behind these."""
+        return organisation in ("", self.organisation)
+
     def normalise(self, rows: Rows) -> tuple[Columns, int]:
         """The block's columns in the tenant's form, and how many cells differ by it."""
         changed: dict[int, Sequence[str]] = {}

@@ -5,34 +5,65 @@ keys, known at the end alone, have to be left out of parts that were written alr
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from revsyncd.checks import keys, manifest
+from revsyncd.checks import halves, keys, manifest
 from revsyncd.checks.blocks import HandRead, Proven, Rows
 from revsyncd.checks.columns import ColumnChecks
 from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
 from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, read_header
 from revsyncd.checks.judges import shown
-from revsyncd.checks.problems import Problems
+from revsyncd.checks.problems import KeptProblems, Problems
 from revsyncd.checks.reading import Batch, FileReading
 from revsyncd.checks.sending import Sending
 from revsyncd.checks.structure import Record
+from revsyncd.checks.totals import Totals
 from revsyncd.core.errors import CheckFailed
 
 
-def check(job: CheckJob, progress: Progress | None = None) -> CheckResult:
+def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1) -> CheckResult:
     """Check a file and, where the job has a preparation, write its parts and the index of its line ids.
 
+    With two `processes` the caller's is forked, where no parts are to be written; it must have no
+    other threads then.
     Raises OSError when the file can't be read, NoSpace when parts can't be written, CheckFailed when
     the date mask is unknown or the file changes meanwhile.
     """
-    return _Check(job).run(progress or (lambda _done, _size: None))
+    progress = progress or (lambda _done, _size: None)
+    divided = processes > 1 and job.preparation is None and job.path.stat().st_size >= halves.WORTH
+    try:
+        return _Check(job, divided=divided).run(progress)
+    except _NotDivisible:
+        return _Check(job).run(progress)
+
+
+class _NotDivisible(Exception):
+    """The halves do not fit: one process has to read the whole file."""
+
+
+class _Half(NamedTuple):
+    """What the second half of a file gave; numbers and lines are counted from its begin."""
+
+    problems: KeptProblems
+    records: int
+    lines: int
+    ended: bool
+    unreadable: int
+    last_is_short: bool
+    totals: Totals
+    keys: dict[int, list[bytes]]
+    normalised: Counter[str]
+    organisation: str
 
 
 class _Check:
-    def __init__(self, job: CheckJob) -> None:
+    def __init__(self, job: CheckJob, *, divided: bool = False) -> None:
         self._job = job
+        self._divided = divided
+        self._second: halves.SecondHalf | None = None
         self._problems = Problems(job.rules.levels, job.rules.problem_limit)
         self._reading = FileReading(job.path, job.dialect)
         self._newline_required = (
@@ -54,12 +85,77 @@ class _Check:
             for blocks in self._reading.blocks():
                 for block in blocks:
                     self._take(block)
-                progress(self._reading.source.size, size)
+                self._divide()
+                done = self._reading.source.size * (2 if self._second else 1)
+                progress(min(done, size), size)
+            self._join()
+            progress(self._reading.source.size, size)
             parts = self._end()
         except BaseException:
             self._abandon()
+            if self._second is not None:
+                self._second.abandon()
             raise
         return self._result(parts, time.monotonic() - started)
+
+    def _divide(self) -> None:
+        """Have another process read the second half, once it is known how."""
+        if not self._divided or self._header is None:
+            return
+        self._divided = False
+        reading, header = self._reading, self._header
+        at = halves.where_to_cut(
+            self._job.path, reading.source.encoding, reading.delimiter, header.width
+        )
+        if at is not None and at > 2 * reading.source.size:
+            reading.source.stop = at
+            self._second = halves.SecondHalf.begin(
+                lambda: _Check(self._job).half(reading, header, at)
+            )
+
+    def half(self, first: FileReading, header: Header, at: int) -> _Half:
+        """Check what stands behind the offset `at` of a file whose header is known."""
+        self._begun, self._header = True, header
+        self._reading = FileReading.second_half(first, at, header.width)
+        self._faults = RecordFaults(
+            self._problems, self._reading.source, cut_is_told=self._newline_required
+        )
+        columns = self._columns = ColumnChecks(self._job, header, self._problems)
+        for blocks in self._reading.blocks():
+            for block in blocks:
+                self._take(block)
+        return _Half(
+            self._problems.kept(),
+            self._faults.records,
+            self._reading.lines,
+            self._reading.ended,
+            self._faults.unreadable,
+            self._faults.last_is_short,
+            columns.totals,
+            {index: keys.kept() for index, keys in columns.keys.items()},
+            columns.normalised,
+            columns.organisation,
+        )
+
+    def _join(self) -> None:
+        """Take the second half's findings, if it began where the first one ended."""
+        second, self._second = self._second, None
+        if second is None:
+            return
+        if not self._reading.stopped:
+            second.abandon()
+            return
+        half: _Half | None = second.result()
+        columns = self._columns
+        if half is None or columns is None or not columns.fits(half.organisation):
+            raise _NotDivisible
+        self._problems.merge(half.problems, records=self._faults.records, lines=self._reading.lines)
+        self._faults.join(half.records, half.unreadable, last_is_short=half.last_is_short)
+        self._reading.join(half.lines, ended=half.ended)
+        columns.totals.merge(half.totals)
+        columns.normalised.update(half.normalised)
+        for index, kept in half.keys.items():
+            columns.keys[index].merge(kept)
 
     def _take(self, block: Proven | Batch) -> None:
         if not self._begun and self._reading.header is not None:

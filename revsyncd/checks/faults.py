@@ -74,6 +74,12 @@ class RecordFaults:
         self.records = rows.numbers[-1]
         self.last_is_short = False
 
+    def join(self, records: int, unreadable: int, *, last_is_short: bool) -> None:
+        """Add what stands behind, as another one counted it."""
+        self.records += records
+        self.unreadable += unreadable
+        self.last_is_short = last_is_short if records else self.last_is_short
+
     def report_fault(self, record: Record, header: Header | None) -> None:
         """Report the fault of a record or header, which is an error whatever the levels say."""
         if record.fault is None:

@@ -6,6 +6,7 @@ proven, counts numbers and lines, and from a fault on as much as it takes to be 
 
 import re
 from collections.abc import Iterable
+from typing import Self
 
 from revsyncd.checks.blocks import Proven
 from revsyncd.checks.proof import Prover
@@ -38,6 +39,19 @@ class BlockReader:
         self._bad = -1  # where the next bad character stands, as far as looked for
         self._run = 1
         self._reach = limit
+
+    @classmethod
+    def behind_header(cls, delimiter: str, width: int, *, limit: int = MAX_RECORD) -> Self:
+        """For text that begins with a record; its first line is counted as line 1."""
+        reader = cls(delimiter, limit=limit)
+        reader._prover = Prover(delimiter, width)
+        reader._by_hand.pass_over(1, 0)
+        return reader
+
+    @property
+    def between_records(self) -> bool:
+        """Whether all that was fed is whole records."""
+        return not self._text and not self._by_hand.waits
 
     @property
     def lines(self) -> int:

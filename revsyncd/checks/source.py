@@ -49,6 +49,7 @@ class Block(NamedTuple):
 
     text: str
     suspect: bool
+    end: int = 0  # how many bytes of the file it and what stands before it take
 
 
 def detect(head: bytes, configured: str) -> Encoding:
@@ -92,12 +93,18 @@ class Source:
     `size` and `sha256` speak of the bytes that went by; they are final when `blocks` has ended.
     """
 
-    def __init__(self, path: Path, configured: str, *, block: int = BLOCK) -> None:
-        """Read `path`, expected in the encoding `configured`, in pieces of `block` bytes."""
+    def __init__(self, path: Path, configured: str, *, block: int = 0, begin: int = 0) -> None:
+        """Read `path`, expected in the encoding `configured`, in pieces of `block` bytes (0: `BLOCK`).
+
+        Behind the offset `begin` no byte order mark is looked for.
+        """
         self._path = path
         self._configured = configured
-        self._block = block
+        self._block = block or BLOCK
+        self._begin = begin
         self._hash = hashlib.sha256()
+        self.stop = -1  # an offset at which a block ends, if reached; none by default
+        self.hash_alone = False  # whether the rest is wanted for the hash and no more
         self.encoding = Encoding(configured)
         self.size = 0
         self.odd_byte = b""  # half a UTF-16 character at the very end
@@ -114,14 +121,18 @@ class Source:
     def blocks(self) -> Iterator[Block]:
         """Every piece of text in order, without the byte order mark. Raises OSError."""
         with self._path.open("rb", buffering=0) as file:
-            head = self._read_head(file)
+            file.seek(self._begin)
+            head = b"" if self._begin else self._read_head(file)
             self.encoding = detect(head, self._configured)
             decoder = codecs.getincrementaldecoder(self.encoding.codec)(self.encoding.errors)
             text = decoder.decode(head[len(self.encoding.bom) :])
+            end = self.size
             while data := self._read(file):
-                yield _block(text)
-                text = decoder.decode(data)
-            yield _block(text + self._last(decoder))
+                if not self.hash_alone:
+                    yield _block(text, end)
+                    text = decoder.decode(data)
+                    end = self.size
+            yield _block(text + self._last(decoder), end)
 
     def _read_head(self, file: BinaryIO) -> bytes:
         head = b""
@@ -130,7 +141,10 @@ class Source:
         return head
 
     def _read(self, file: BinaryIO) -> bytes:
-        data = file.read(self._block)
+        wanted = self._block
+        if self.size < self.stop:
+            wanted = min(wanted, self.stop - self.size)
+        data = file.read(wanted)
         self._hash.update(data)
         self.size += len(data)
         return data
@@ -148,10 +162,11 @@ class Source:
         return whole.decode(self.encoding.codec, self.encoding.errors)
 
 
-def _block(text: str) -> Block:
+def _block(text: str, end: int) -> Block:
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        return Block(text, suspect=True)
+        return Block(text, suspect=True, end=end)
     controls = len(data.translate(None, _CONTROLS)) != len(data)
-    return Block(text, controls or (len(data) != len(text) and _C1.search(data) is not None))
+    suspect = controls or (len(data) != len(text) and _C1.search(data) is not None)
+    return Block(text, suspect, end)

@@ -6,6 +6,7 @@ processes on an inherited pipe, and nothing of a dropped file is ever unpickled.
 """
 
 import gc
+import os
 import pickle
 import signal
 import struct
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from revsyncd.checks.contract import CheckJob, CheckResult, Progress
 from revsyncd.checks.engine import check
 from revsyncd.checks.line_ids import lookup, rebuild
 from revsyncd.checks.selection import locate, select
@@ -20,7 +22,6 @@ from revsyncd.core.errors import RevsyncdError
 
 LENGTH = struct.Struct(">Q")
 WORK: dict[str, Callable[..., Any]] = {
-    "check": check,
     "locate": locate,
     "lookup": lookup,
     "rebuild": rebuild,
@@ -43,16 +44,23 @@ def main() -> None:
     _serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
+def _check(job: CheckJob, progress: Progress) -> CheckResult:
+    """As many processes as there are cores for, two at most."""
+    return check(job, progress, processes=len(os.sched_getaffinity(0)))
+
+
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     def answer(kind: str, value: Any) -> None:
         answers.write(frame(kind, value))
         answers.flush()  # a parent that is gone ends this process here
 
     name, arguments = pickle.load(requests)  # noqa: S301  (see the module's docstring)
-    if name == "check":
-        arguments = (*arguments, lambda done, size: answer("progress", (done, size)))
     try:
-        result = WORK[name](*arguments)
+        if name == "check":
+            (job,) = arguments
+            result = _check(job, lambda done, size: answer("progress", (done, size)))
+        else:
+            result = WORK[name](*arguments)
     except (RevsyncdError, OSError) as error:
         answer("error", error)
     else:
