@@ -194,7 +194,7 @@ class _Writer:
     """Knows where it is, so that what it spoils has a place."""
 
     def __init__(self, *, quote_all: bool, seed: int) -> None:
-        self._chance = random.Random(seed)  # noqa: S311  (the same file each time is the point)
+        self._chance = random.Random(seed)
         self._quote_all = quote_all
         self.line = 2
         self.planted: list[Planted] = []
@@ -247,7 +247,7 @@ def _chunks(writer: _Writer, records: int, spoiled: dict[int, Spoil]) -> Iterato
 def write(path: Path, records: int, defects: int, *, quote_all: bool = False, seed: int = 7) -> Any:
     """Write the file; gives what is to be found in it, as `expected.json` has it."""
     writer = _Writer(quote_all=quote_all, seed=seed)
-    chance = random.Random(seed + 1)  # noqa: S311
+    chance = random.Random(seed + 1)
     # A record with a quoted newline is left as it is: the value of a short record would be many lines.
     able = [n for n in range(_FIRST_SPOILED, records - 1) if n % 16]
     chosen = sorted(chance.sample(able, defects)) if defects else []

@@ -163,9 +163,7 @@ def _places_of_fields(places: dict[str, int]) -> dict[str, int]:
 
 
 def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:
-    cells = ((rows.column(place), filled) for place, filled in group.columns)
-    # To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
-    combinations = list(zip(*(map(bool, c) if filled else c for c, filled in cells), strict=True))
+    combinations = _combinations(group, rows)
     new = set(combinations) - group.good
     bad = {seen: found for seen in new if (found := group.judge(seen))}
     if len(new) < REMEMBERED:
@@ -177,3 +175,18 @@ def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:
     for row in compress(range(len(combinations)), map(bad.__contains__, combinations)):
         for place, finding in bad[combinations[row]]:
             yield RowFinding(row, place, finding)
+
+
+def _combinations(group: _Group, rows: Rows) -> list[tuple[Any, ...]]:
+    """What the group sees of each record.
+
+    To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
+    """
+    seen: list[Iterable[Any]] = []
+    for place, filled in group.columns:
+        cells = rows.column(place)
+        if filled:
+            seen.append(map(bool, cells) if "" in cells else [True] * len(cells))
+        else:
+            seen.append(cells)
+    return list(zip(*seen, strict=True))

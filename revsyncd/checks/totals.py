@@ -38,30 +38,27 @@ class Addends:
     Where all have the same count of decimals they are integers at that `scale`; else Decimals.
     """
 
-    numbers: Sequence[int | Decimal]
-    scale: int | None
+    integers: Sequence[int] = ()
+    scale: int = 0
+    decimals: Sequence[Decimal] = ()
     left_out: int = 0
 
     def total(self) -> Decimal:
         """Their exact sum."""
-        if self.scale is None:
-            return reduce(_EXACT.add, map(Decimal, self.numbers), _ZERO)
-        return self._scaled(sum(map(int, self.numbers)))
+        return reduce(_EXACT.add, self.decimals, self._scaled(sum(self.integers)))
 
     def by_key(self, keys: Sequence[Key]) -> dict[Key, Decimal]:
         """The exact sum for each key, given as one key a number."""
-        if self.scale is None:
-            sums: dict[Key, Decimal] = {}
-            for key, number in zip(keys, self.numbers, strict=True):
-                sums[key] = _EXACT.add(sums.get(key, _ZERO), Decimal(number))
-            return sums
         whole: defaultdict[Key, int] = defaultdict(int)
-        for key, number in zip(keys, self.numbers, strict=True):
-            whole[key] += int(number)
-        return {key: self._scaled(number) for key, number in whole.items()}
+        for key, integer in zip(keys, self.integers, strict=False):  # either these or the others
+            whole[key] += integer
+        sums = {key: self._scaled(integer) for key, integer in whole.items()}
+        for key, decimal in zip(keys, self.decimals, strict=False):
+            sums[key] = _EXACT.add(sums.get(key, _ZERO), decimal)
+        return sums
 
-    def _scaled(self, number: int) -> Decimal:
-        return Decimal(number).scaleb(-(self.scale or 0), _EXACT)
+    def _scaled(self, integer: int) -> Decimal:
+        return Decimal(integer).scaleb(-self.scale, _EXACT)
 
 
 def addends(values: Sequence[str]) -> Addends:
@@ -87,7 +84,7 @@ def _as_decimals(values: Sequence[str]) -> Addends:
         Decimal(value) if is_good else _ZERO for value, is_good in zip(values, good, strict=True)
     ]
     left_out = sum(1 for value in compress(values, (not is_good for is_good in good)) if value)
-    return Addends(numbers, None, left_out)
+    return Addends(decimals=numbers, left_out=left_out)
 
 
 class Sum:
