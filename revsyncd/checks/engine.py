@@ -225,6 +225,8 @@ class _Check:
         if source.encoding.complaint:
             problems.add("file.encoding", source.encoding.complaint, line=1)
         header = self._reading.header
+        if not source.encoding.is_text:
+            return
         if header is None:
             message = "The file is empty: it has no header and no records. Export it again."
             problems.add("file.empty", message)

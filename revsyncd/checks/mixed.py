@@ -98,6 +98,10 @@ class BlockReader:
         """Pass over blank lines where a record could begin."""
         if self._text[at : at + 1] not in ("\n", "\r") or self._by_hand.waits:
             return at
+        rest = self._text[at:]
+        if lines := len(rest) - len(rest.lstrip("\n")):
+            self._by_hand.pass_over(0, lines)
+            return at + lines
         if blank := _BLANK.match(self._text, at):
             self._by_hand.pass_over(0, self._text.count("\n", at, blank.end()))
             return blank.end()

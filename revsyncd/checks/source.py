@@ -25,13 +25,27 @@ _BOMS = (
 )
 
 
+_NO_TEXT = (
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03", "a zip archive or a workbook (.xlsx)"),
+    (b"\xd0\xcf\x11", "a workbook (.xls)"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7z", "an xz archive"),
+    (b"%PD", "a PDF document"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the file is really read: `name` as reported, its BOM, and what contradicts the configuration."""
+    """How the file is really read: `name` as reported, its BOM, and what contradicts the configuration.
+
+    Where `is_text` is false there is nothing to be read at all.
+    """
 
     name: str
     bom: bytes = b""
     complaint: str = ""
+    is_text: bool = True
 
     @property
     def codec(self) -> str:
@@ -60,9 +74,19 @@ def detect(head: bytes, configured: str) -> Encoding:
     for name, bom in _BOMS:
         if head.startswith(bom):
             return Encoding(name, bom, _contradiction(name, configured))
-    if configured != "utf-16":
-        return Encoding(configured)
-    return _utf_16_without_bom(head)
+    for begin, what in _NO_TEXT:
+        if head.startswith(begin):
+            complaint = f"This is {what}, not a CSV file. Drop what is in it, as CSV."
+            return Encoding(configured, complaint=complaint, is_text=False)
+    if configured == "utf-16":
+        return _utf_16_without_bom(head)
+    if len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+        complaint = (
+            "The file seems to be UTF-16 without a byte order mark, but the folder expects"
+            f" {configured}. Save the file as {configured}."
+        )
+        return Encoding("utf-16-be" if head[0] == 0 else "utf-16-le", complaint=complaint)
+    return Encoding(configured)
 
 
 def _contradiction(found: str, configured: str) -> str:
@@ -124,8 +148,9 @@ class Source:
             file.seek(self._begin)
             head = b"" if self._begin else self._read_head(file)
             self.encoding = detect(head, self._configured)
+            self.hash_alone |= not self.encoding.is_text
             decoder = codecs.getincrementaldecoder(self.encoding.codec)(self.encoding.errors)
-            text = decoder.decode(head[len(self.encoding.bom) :])
+            text = "" if self.hash_alone else decoder.decode(head[len(self.encoding.bom) :])
             end = self.size
             while data := self._read(file):
                 if not self.hash_alone:
