@@ -19,6 +19,8 @@ from revsyncd.core.dates import DateMask
 from revsyncd.core.errors import CheckFailed
 from revsyncd.core.template import ColumnType
 
+_NO_NUMBER = "?"
+
 
 class Columns:
     """A block's columns with its numbers in the tenant's form."""
@@ -69,7 +71,7 @@ class ColumnChecks:
         columns, count = self.normalise(rows)
         self.normalised["numbers"] += count
         by = [rows.column(index) for index in self._by.values()]
-        summed = [self._summable(columns, index) for index in self._summed.values()]
+        summed = [self._summable(rows, index) for index in self._summed.values()]
         self.totals.add(summed, list(zip(*by, strict=True)))
         return columns
 
@@ -92,14 +94,20 @@ class ColumnChecks:
             count += sum(old != new for old, new in zip(cells, plain, strict=True))
         return Columns(rows, changed), count
 
-    def _summable(self, columns: Columns, index: int) -> Sequence[str]:
-        if self._numbers.is_plain or index in self._number_columns:
-            return columns[index]
-        return self._in_plain_form(columns[index])
+    def _summable(self, rows: Rows, index: int) -> Sequence[str]:
+        """Plain numbers; a cell that is none in the folder's notation is none here either."""
+        cells = rows.column(index)
+        if self._numbers.is_plain:
+            return cells
+        plain = self._plain_forms(cells)
+        return [plain.get(cell, _NO_NUMBER) if cell else "" for cell in cells]
 
     def _in_plain_form(self, cells: Sequence[str]) -> list[str]:
-        plain = {v: self._numbers.plain(v) for v in set(cells) if self._numbers.is_number(v)}
+        plain = self._plain_forms(cells)
         return [plain.get(cell, cell) for cell in cells]
+
+    def _plain_forms(self, cells: Sequence[str]) -> dict[str, str]:
+        return {v: self._numbers.plain(v) for v in set(cells) if self._numbers.is_number(v)}
 
     def _report(self, rows: Rows, damaged: set[tuple[int, int]]) -> None:
         odd = self._oddity.may_be_in(rows)
