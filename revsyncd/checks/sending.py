@@ -29,6 +29,8 @@ class Sending:
         self._sent = header.sent
         found = [header.find(label) for label in preparation.keep_together]
         self._together = [index for index in found if index is not None]
+        self._bundles = preparation.bundles
+        self._bundle: tuple[str, ...] = ()
         plain_numbers = job.dialect.decimal == "." and not job.dialect.thousands
         in_order = self._sent == tuple(range(header.width))
         self._as_it_stands = plain_numbers and in_order and delimiter == ","
@@ -40,18 +42,31 @@ class Sending:
             so, inv = (self._column(columns, index, len(rows)) for index in self._ids)
             self._index.add(numbers, so, inv)
         lines = self._lines(rows, columns)
-        keys = list(zip(*(columns[index] for index in self._together), strict=True))
+        keys = self._groups(columns, len(rows))
         if problems.marks:
             keep = [at for at, number in enumerate(numbers) if number not in problems.marks]
             numbers, lines = [numbers[at] for at in keep], [lines[at] for at in keep]
-            keys = [keys[at] for at in keep] if self._together else []
-        if not self._together:
+            keys = [keys[at] for at in keep] if keys else []
+        if not self._together and not self._bundles:
             self._parts.add(numbers, lines)
             return
         try:
             self._parts.add_groups(numbers, lines, keys)
         except GroupTooLargeError as error:
             self._report_group(rows, error.record, problems)
+
+    def _groups(self, columns: Columns, count: int) -> list[tuple[str, ...]]:
+        """For each record the values that it shares with those that stay in one part with it.
+
+        In a bundle a parent is followed by its children: those that name no bundle belong to the
+        one before. Where the file has no column that names bundles, it is all one.
+        """
+        cells = [columns[index] for index in self._together]
+        keys: list[tuple[str, ...]] = list(zip(*cells, strict=True)) if cells else [()] * count
+        if self._bundles:
+            for at, key in enumerate(keys):
+                keys[at] = self._bundle = key if any(key) else self._bundle
+        return keys
 
     def finish(self, records: int) -> tuple[PreparedPart, ...]:
         """The parts, whole; `records` is the count of the file's."""
@@ -68,7 +83,9 @@ class Sending:
     def _report_group(self, rows: Rows, number: int, problems: Problems) -> None:
         row = rows.record(list(rows.numbers).index(number))
         most = self._preparation.max_records
-        names = ", ".join(self._preparation.keep_together)
+        names = (
+            ", ".join(self._preparation.keep_together) or "no column that names bundles is known"
+        )
         message = (
             f"More than {most} neighbouring records belong together (keep_together: {names}),"
             f" and one upload has room for {most}. Raise max_records_per_upload, or split the group in the source."
