@@ -20,8 +20,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import revsyncd
 from revsyncd.checks import worker
-from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Progress
+from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Problem, Progress
 from revsyncd.checks.engine import check
+from revsyncd.checks.excerpts import Excerpt, excerpts
 from revsyncd.checks.line_ids import Match, lookup, rebuild
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import CheckFailed
@@ -60,6 +61,13 @@ class ProcessChecker:
         """See `revsyncd.checks.selection.locate`."""
         lines: dict[int, int] = await self._run(path, locate, (path, dialect, tuple(records)))
         return lines
+
+    async def excerpts(
+        self, path: Path, dialect: Dialect, problems: Sequence[Problem]
+    ) -> dict[Problem, Excerpt]:
+        """See `revsyncd.checks.excerpts.excerpts`."""
+        found: dict[Problem, Excerpt] = await self._run(path, excerpts, (path, dialect, problems))
+        return found
 
     async def lookup(
         self,
