@@ -24,6 +24,7 @@ from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Problem, Pr
 from revsyncd.checks.engine import check
 from revsyncd.checks.excerpts import Excerpt, excerpts
 from revsyncd.checks.line_ids import Match, lookup, rebuild
+from revsyncd.checks.remembered import keys_of
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import CheckFailed
 
@@ -61,6 +62,19 @@ class ProcessChecker:
         """See `revsyncd.checks.selection.locate`."""
         lines: dict[int, int] = await self._run(path, locate, (path, dialect, tuple(records)))
         return lines
+
+    async def keys_of(
+        self,
+        path: Path,
+        dialect: Dialect,
+        labels: Sequence[str],
+        ranges: Iterable[tuple[int, int]],
+        out: Path,
+    ) -> int:
+        """See `revsyncd.checks.remembered.keys_of`."""
+        arguments = (path, dialect, tuple(labels), tuple(ranges), out)
+        count: int = await self._run(path, keys_of, arguments)
+        return count
 
     async def excerpts(
         self, path: Path, dialect: Dialect, problems: Sequence[Problem]

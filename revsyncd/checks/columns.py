@@ -12,6 +12,8 @@ from revsyncd.checks.keys import Keys
 from revsyncd.checks.numbers import NumberForm
 from revsyncd.checks.organisation import OneOrganisation
 from revsyncd.checks.problems import Problems
+from revsyncd.checks.remembered import CODE as SEEN_BEFORE
+from revsyncd.checks.remembered import SeenBefore
 from revsyncd.checks.revenue_rules import INVOICE_LINE, ORGANISATION
 from revsyncd.checks.row_checks import RowChecks
 from revsyncd.checks.totals import Totals
@@ -58,6 +60,9 @@ class ColumnChecks:
         self.totals = Totals(list(self._summed), list(self._by))
         self.key_codes = _key_codes(job, header, names, problems)
         self.keys = {index: Keys() for index in self.key_codes}
+        labels = {place: label for label, place in _found(job.rules.unique, header).items()}
+        asked = job.remembered is not None and problems.is_on(SEEN_BEFORE)
+        self.seen_before = SeenBefore(labels if asked else {})
         self.normalised: Counter[str] = Counter()
 
     def check(self, rows: Rows, damaged: set[tuple[int, int]]) -> Columns:
@@ -68,6 +73,7 @@ class ColumnChecks:
         self._report(rows, damaged)
         for index, keys in self.keys.items():
             keys.add(rows.column(index))
+        self.seen_before.add(rows)
         columns, count = self.normalise(rows)
         self.normalised["numbers"] += count
         by = [rows.column(index) for index in self._by.values()]

@@ -67,6 +67,7 @@ class CheckJob:
     rules: Rules
     manifest: Manifest | None = None
     preparation: Preparation | None = None
+    remembered: Path | None = None  # the keys of earlier drops (see revsyncd.checks.remembered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from revsyncd.checks import halves, keys, manifest
+from revsyncd.checks import halves, keys, manifest, remembered
 from revsyncd.checks.blocks import HandRead, Proven, Rows
 from revsyncd.checks.columns import ColumnChecks
 from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
@@ -33,7 +33,8 @@ def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1
     the date mask is unknown or the file changes meanwhile.
     """
     progress = progress or (lambda _done, _size: None)
-    divided = processes > 1 and job.preparation is None and job.path.stat().st_size >= halves.WORTH
+    alone = job.preparation is None and job.remembered is None
+    divided = processes > 1 and alone and job.path.stat().st_size >= halves.WORTH
     try:
         return _Check(job, divided=divided).run(progress)
     except _NotDivisible:
@@ -262,9 +263,36 @@ class _Check:
                 label = self._header.column(repeat.column)
                 self._report_repeat(repeat, label, codes[repeat.column])
             self._expect_same_file(again)
+        self._judge_seen_before(self._columns, self._header)
         return any(
             self._problems.by_code[code] and self._problems.level(code) == "error"
-            for code in set(codes.values())
+            for code in {*codes.values(), remembered.CODE}
+        )
+
+    def _judge_seen_before(self, columns: ColumnChecks, header: Header) -> None:
+        """Report the keys that an earlier drop of the folder has staged."""
+        if self._job.remembered is None:
+            return
+        known = columns.seen_before.known(self._job.remembered)
+        for at in range(0, len(known), keys.CANDIDATES_AT_ONCE):
+            wanted = frozenset(known[at : at + keys.CANDIDATES_AT_ONCE])
+            again = FileReading(self._job.path, self._job.dialect)
+            for blocks in again.blocks():
+                for rows in self._readable_again(blocks):
+                    for row, index in columns.seen_before.holders(rows, wanted):
+                        self._report_seen(rows.record(row), index, header.column(index))
+            self._expect_same_file(again)
+
+    def _report_seen(self, record: Record, index: int, label: str) -> None:
+        value = record.fields[index]
+        self._problems.add(
+            remembered.CODE,
+            f'{shown(value)} was staged with an earlier file of this folder; each "{label}" should be sent once.',
+            line=record.line_of(index),
+            record=record.number,
+            column=label,
+            value=value,
+            order=index,
         )
 
     def _holders(self, again: FileReading, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:

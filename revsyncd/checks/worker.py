@@ -18,12 +18,14 @@ from revsyncd.checks.contract import CheckJob, CheckResult, Progress
 from revsyncd.checks.engine import check
 from revsyncd.checks.excerpts import excerpts
 from revsyncd.checks.line_ids import lookup, rebuild
+from revsyncd.checks.remembered import keys_of
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import RevsyncdError
 
 LENGTH = struct.Struct(">Q")
 WORK: dict[str, Callable[..., Any]] = {
     "excerpts": excerpts,
+    "keys_of": keys_of,
     "locate": locate,
     "lookup": lookup,
     "rebuild": rebuild,

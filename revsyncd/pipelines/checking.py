@@ -28,6 +28,7 @@ from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Route
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.memory import Memory
 
 log = get_logger()
 
@@ -51,6 +52,7 @@ class Checking:
         """Work for an instance."""
         self._instance = instance
         self._concluding = concluding
+        self._memory = Memory(instance)
 
     async def check(self, drop_id: str) -> None:
         """Bring one claimed drop a step further. Raises NotYet, TenantError, NoSpace, CheckFailed."""
@@ -107,8 +109,9 @@ class Checking:
         )
         rules = permitting(folder.rules(), drop.permitted)
         path = self._instance.path(drop)
-        job = CheckJob(path, mapping, folder.dialect(), rules, manifest, preparation)
-        return await files.check(job)
+        async with self._memory.known(drop, folder) as known:
+            job = CheckJob(path, mapping, folder.dialect(), rules, manifest, preparation, known)
+            return await files.check(job)
 
     async def _conclude(
         self, drop: Drop, folder: Folder, mapping: Mapping, result: CheckResult

@@ -14,6 +14,7 @@ from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.places import Shelf, companion_name, date_folder
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.memory import Memory
 from revsyncd.pipelines.register import Wake
 from revsyncd.pipelines.sidecars import Sidecars
 
@@ -45,6 +46,7 @@ class Filing:
         """Work for an instance."""
         self._instance = instance
         self.sidecars = Sidecars(instance)
+        self._memory = Memory(instance)
         self.done = Wake()  # nudged when a drop is done: its lines may be in error soon
 
     async def file(self, drop_id: str) -> None:
@@ -69,7 +71,8 @@ class Filing:
             await self._instance.files.remove_sidecars(target, drop.drop)
             await register.note(drop.drop, target=None)
             raise
-        # Before it counts as filed: a process that ends here does both again.
+        # Before it counts as filed: a process that ends here does all of it again.
+        await self._memory.remember(drop, target)
         await self._consequences(drop, shelf)
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:

@@ -16,6 +16,7 @@ from revsyncd.adapters.ledger.registers import (
     Conditions,
     KnownStageError,
     Mappings,
+    Remembered,
     Request,
     Requests,
     StageErrors,
@@ -48,6 +49,7 @@ class Ledger:
         self.drops = Drops(book, clock, lambda: head.write(book) if head else None)
         self.mappings = Mappings(book, clock)
         self.conditions = Conditions(book, clock)
+        self.remembered = Remembered(book)
         self.requests = Requests(book, clock)
         self.stage_errors = StageErrors(book)
         self._one_at_a_time = anyio.CapacityLimiter(1)

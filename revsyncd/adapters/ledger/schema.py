@@ -107,7 +107,17 @@ CREATE TABLE stage_errors (
 CREATE INDEX stage_errors_drop ON stage_errors (drop_id) WHERE drop_id IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST,)
+SECOND = """
+CREATE TABLE remembered (
+    folder TEXT NOT NULL,
+    key BLOB NOT NULL, -- the hash of a unique key of a staged record, see revsyncd.checks.remembered
+    at REAL NOT NULL,
+    PRIMARY KEY (folder, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remembered_at ON remembered (folder, at);
+"""
+
+MIGRATIONS = (FIRST, SECOND)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
