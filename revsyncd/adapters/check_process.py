@@ -20,11 +20,21 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import revsyncd
 from revsyncd.checks import worker
-from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, GlResult, GlRules, Progress
+from revsyncd.checks.contract import (
+    CheckJob,
+    CheckResult,
+    Dialect,
+    GlResult,
+    GlRules,
+    Problem,
+    Progress,
+)
 from revsyncd.checks.engine import check
+from revsyncd.checks.excerpts import Excerpt, excerpts
 from revsyncd.checks.gl_file import examine
 from revsyncd.checks.gl_unpack import packing_of
 from revsyncd.checks.line_ids import Match, lookup, rebuild
+from revsyncd.checks.remembered import keys_of
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import CheckFailed
 
@@ -62,6 +72,26 @@ class ProcessChecker:
         """See `revsyncd.checks.selection.locate`."""
         lines: dict[int, int] = await self._run(path, locate, (path, dialect, tuple(records)))
         return lines
+
+    async def keys_of(
+        self,
+        path: Path,
+        dialect: Dialect,
+        labels: Sequence[str],
+        ranges: Iterable[tuple[int, int]],
+        out: Path,
+    ) -> int:
+        """See `revsyncd.checks.remembered.keys_of`."""
+        arguments = (path, dialect, tuple(labels), tuple(ranges), out)
+        count: int = await self._run(path, keys_of, arguments)
+        return count
+
+    async def excerpts(
+        self, path: Path, dialect: Dialect, problems: Sequence[Problem]
+    ) -> dict[Problem, Excerpt]:
+        """See `revsyncd.checks.excerpts.excerpts`."""
+        found: dict[Problem, Excerpt] = await self._run(path, excerpts, (path, dialect, problems))
+        return found
 
     async def lookup(
         self,
@@ -182,7 +212,7 @@ def _kill(child: anyio.abc.Process) -> None:
     # watcher does, which then warns of a child that it does not know.
     if child.returncode is None:
         with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
+            os.killpg(child.pid, signal.SIGKILL)  # it leads a session, with its second half in it
 
 
 def _died(code: int, complaint: bytes) -> CheckFailed:

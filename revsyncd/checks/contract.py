@@ -49,6 +49,7 @@ class Preparation:
     directory: Path  # exists and is empty
     max_records: int  # a part's
     keep_together: tuple[str, ...] = ()  # neighbours with equal values stay in one part
+    bundles: bool = False  # these name a bundle: records without one belong to the one before
     split_off_invalid: bool = False  # on_invalid = "split": leave records with errors out
     line_ids: Path | None = (
         None  # where to write the index of line ids (see revsyncd.checks.line_ids)
@@ -67,6 +68,7 @@ class CheckJob:
     rules: Rules
     manifest: Manifest | None = None
     preparation: Preparation | None = None
+    remembered: Path | None = None  # the keys of earlier drops (see revsyncd.checks.remembered)
 
 
 @dataclass(frozen=True, slots=True)

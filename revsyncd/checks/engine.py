@@ -5,32 +5,66 @@ keys, known at the end alone, have to be left out of parts that were written alr
 """
 
 import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from revsyncd.checks import keys, manifest
-from revsyncd.checks.cells import shown
-from revsyncd.checks.columns import ColumnChecks, Columns
+from revsyncd.checks import halves, keys, manifest, remembered
+from revsyncd.checks.blocks import HandRead, Proven, Rows
+from revsyncd.checks.columns import ColumnChecks
 from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
 from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, read_header
-from revsyncd.checks.problems import Problems
+from revsyncd.checks.judges import shown
+from revsyncd.checks.problems import KeptProblems, Problems
 from revsyncd.checks.reading import Batch, FileReading
 from revsyncd.checks.sending import Sending
 from revsyncd.checks.structure import Record
+from revsyncd.checks.totals import Totals
 from revsyncd.core.errors import CheckFailed
 
 
-def check(job: CheckJob, progress: Progress | None = None) -> CheckResult:
+def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1) -> CheckResult:
     """Check a file and, where the job has a preparation, write its parts and the index of its line ids.
 
+    With two `processes` the caller's is forked, where no parts are to be written; it must have no
+    other threads then.
     Raises OSError when the file can't be read, NoSpace when parts can't be written, CheckFailed when
     the date mask is unknown or the file changes meanwhile.
     """
-    return _Check(job).run(progress or (lambda _done, _size: None))
+    progress = progress or (lambda _done, _size: None)
+    alone = job.preparation is None and job.remembered is None
+    divided = processes > 1 and alone and job.path.stat().st_size >= halves.WORTH
+    try:
+        return _Check(job, divided=divided).run(progress)
+    except _NotDivisible:
+        return _Check(job).run(progress)
+
+
+class _NotDivisible(Exception):
+    """The halves do not fit: one process has to read the whole file."""
+
+
+class _Half(NamedTuple):
+    """What the second half of a file gave; numbers and lines are counted from its begin."""
+
+    problems: KeptProblems
+    records: int
+    lines: int
+    ended: bool
+    unreadable: int
+    last_is_short: bool
+    totals: Totals
+    keys: dict[int, list[bytes]]
+    normalised: Counter[str]
+    organisation: str
 
 
 class _Check:
-    def __init__(self, job: CheckJob) -> None:
+    def __init__(self, job: CheckJob, *, divided: bool = False) -> None:
         self._job = job
+        self._divided = divided
+        self._second: halves.SecondHalf | None = None
         self._problems = Problems(job.rules.levels, job.rules.problem_limit)
         self._reading = FileReading(job.path, job.dialect)
         self._newline_required = (
@@ -49,20 +83,86 @@ class _Check:
         started = time.monotonic()
         size = self._job.path.stat().st_size
         try:
-            for batch in self._reading.batches():
-                self._take(batch)
-                progress(self._reading.source.size, size)
+            for blocks in self._reading.blocks():
+                for block in blocks:
+                    self._take(block)
+                self._divide()
+                done = self._reading.source.size * (2 if self._second else 1)
+                progress(min(done, size), size)
+            self._join()
+            progress(self._reading.source.size, size)
             parts = self._end()
         except BaseException:
             self._abandon()
+            if self._second is not None:
+                self._second.abandon()
             raise
         return self._result(parts, time.monotonic() - started)
 
-    def _take(self, batch: Batch) -> None:
+    def _divide(self) -> None:
+        """Have another process read the second half, once it is known how."""
+        if not self._divided or self._header is None:
+            return
+        self._divided = False
+        reading, header = self._reading, self._header
+        at = halves.where_to_cut(
+            self._job.path, reading.source.encoding, reading.delimiter, header.width
+        )
+        if at is not None and at > 2 * reading.source.size:
+            reading.source.stop = at
+            self._second = halves.SecondHalf.begin(
+                lambda: _Check(self._job).half(reading, header, at)
+            )
+
+    def half(self, first: FileReading, header: Header, at: int) -> _Half:
+        """Check what stands behind the offset `at` of a file whose header is known."""
+        self._begun, self._header = True, header
+        self._reading = FileReading.second_half(first, at, header.width)
+        self._faults = RecordFaults(
+            self._problems, self._reading.source, cut_is_told=self._newline_required
+        )
+        columns = self._columns = ColumnChecks(self._job, header, self._problems)
+        for blocks in self._reading.blocks():
+            for block in blocks:
+                self._take(block)
+        return _Half(
+            self._problems.kept(),
+            self._faults.records,
+            self._reading.lines,
+            self._reading.ended,
+            self._faults.unreadable,
+            self._faults.last_is_short,
+            columns.totals,
+            {index: keys.kept() for index, keys in columns.keys.items()},
+            columns.normalised,
+            columns.organisation,
+        )
+
+    def _join(self) -> None:
+        """Take the second half's findings, if it began where the first one ended."""
+        second, self._second = self._second, None
+        if second is None:
+            return
+        if not self._reading.stopped:
+            second.abandon()
+            return
+        half: _Half | None = second.result()
+        columns = self._columns
+        if half is None or columns is None or not columns.fits(half.organisation):
+            raise _NotDivisible
+        self._problems.merge(half.problems, records=self._faults.records, lines=self._reading.lines)
+        self._faults.join(half.records, half.unreadable, last_is_short=half.last_is_short)
+        self._reading.join(half.lines, ended=half.ended)
+        columns.totals.merge(half.totals)
+        columns.normalised.update(half.normalised)
+        for index, kept in half.keys.items():
+            columns.keys[index].merge(kept)
+
+    def _take(self, block: Proven | Batch) -> None:
         if not self._begun and self._reading.header is not None:
-            self._begin(self._reading.header, suspect=batch.suspect)
-        rows = self._faults.readable(batch, self._header)
-        if self._columns is None or not rows:
+            self._begin(self._reading.header)
+        rows = self._readable(block)
+        if self._columns is None or rows is None:
             return
         columns = self._columns.check(rows, self._faults.damaged)
         if self._is_hopeless():
@@ -70,10 +170,17 @@ class _Check:
         if self._sending is not None:
             self._sending.add(rows, columns, self._problems)
 
-    def _begin(self, header: Record, *, suspect: bool) -> None:
+    def _readable(self, block: Proven | Batch) -> Rows | None:
+        """The block's records that have trustworthy cells; the others are reported."""
+        if isinstance(block, Proven):
+            self._faults.passed(block)
+            return block
+        records = self._faults.readable(block, self._header)
+        return HandRead(records) if records else None
+
+    def _begin(self, header: Record) -> None:
         self._begun = True
-        if suspect:
-            self._faults.report_characters(header, None)
+        self._faults.report_characters(header, None)
         if header.fault is not None:
             self._faults.report_fault(header, None)
             return
@@ -119,6 +226,8 @@ class _Check:
         if source.encoding.complaint:
             problems.add("file.encoding", source.encoding.complaint, line=1)
         header = self._reading.header
+        if not source.encoding.is_text:
+            return
         if header is None:
             message = "The file is empty: it has no header and no records. Export it again."
             problems.add("file.empty", message)
@@ -146,25 +255,68 @@ class _Check:
         """Settle which keys repeat; True when one does and that is an error."""
         if self._columns is None or self._header is None:
             return False
-        if self._problems.level("record.duplicate") == "off":
-            return False
+        codes = self._columns.key_codes
         candidates = {index: k.candidates() for index, k in self._columns.keys.items()}
         for wanted in keys.batches_of(candidates):
             again = FileReading(self._job.path, self._job.dialect)
-            rows = keys.readable(again.records(), self._header.width)
-            for repeat in keys.repeats(rows, wanted):
-                self._report_repeat(repeat, self._header.column(repeat.column))
+            for repeat in keys.repeats(self._holders(again, wanted), wanted):
+                label = self._header.column(repeat.column)
+                self._report_repeat(repeat, label, codes[repeat.column])
             self._expect_same_file(again)
-        repeated = self._problems.by_code["record.duplicate"] > 0
-        return repeated and self._problems.level("record.duplicate") == "error"
+        self._judge_seen_before(self._columns, self._header)
+        return any(
+            self._problems.by_code[code] and self._problems.level(code) == "error"
+            for code in {*codes.values(), remembered.CODE}
+        )
 
-    def _report_repeat(self, repeat: keys.Repeat, label: str) -> None:
+    def _judge_seen_before(self, columns: ColumnChecks, header: Header) -> None:
+        """Report the keys that an earlier drop of the folder has staged."""
+        if self._job.remembered is None:
+            return
+        known = columns.seen_before.known(self._job.remembered)
+        for at in range(0, len(known), keys.CANDIDATES_AT_ONCE):
+            wanted = frozenset(known[at : at + keys.CANDIDATES_AT_ONCE])
+            again = FileReading(self._job.path, self._job.dialect)
+            for blocks in again.blocks():
+                for rows in self._readable_again(blocks):
+                    for row, index in columns.seen_before.holders(rows, wanted):
+                        self._report_seen(rows.record(row), index, header.column(index))
+            self._expect_same_file(again)
+
+    def _report_seen(self, record: Record, index: int, label: str) -> None:
+        value = record.fields[index]
+        self._problems.add(
+            remembered.CODE,
+            f'{shown(value)} was staged with an earlier file of this folder; each "{label}" should be sent once.',
+            line=record.line_of(index),
+            record=record.number,
+            column=label,
+            value=value,
+            order=index,
+        )
+
+    def _holders(self, again: FileReading, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:
+        """The records that hold one of the keys in question."""
+        for block in again.blocks():
+            for rows in self._readable_again(block):
+                yield from keys.holders(rows, wanted)
+
+    def _readable_again(self, blocks: list[Proven | Batch]) -> Iterator[Rows]:
+        """What the checks by column saw of the blocks, without reports."""
+        width = self._header.width if self._header else 0
+        for block in blocks:
+            if isinstance(block, Proven):
+                yield block
+            elif records := list(keys.readable(block.records, width)):
+                yield HandRead(records)
+
+    def _report_repeat(self, repeat: keys.Repeat, label: str, code: str) -> None:
         message = (
             f"{shown(repeat.value)} stands already in record {repeat.first_record}"
             f' (line {repeat.first_line}); each "{label}" may stand in the file once.'
         )
         self._problems.add(
-            "record.duplicate",
+            code,
             message,
             line=repeat.record.line_of(repeat.column),
             record=repeat.record.number,
@@ -185,12 +337,10 @@ class _Check:
         self._abandon()
         self._sending = self._new_sending(header)
         again = FileReading(self._job.path, self._job.dialect)
-        for batch in again.batches():
-            rows = list(keys.readable(batch.records, header.width))
-            columns: Columns = list(zip(*(row.fields for row in rows), strict=True))
-            if rows and self._sending is not None:
-                checks.normalise(columns)
-                self._sending.add(rows, columns, self._problems)
+        for blocks in again.blocks():
+            for rows in self._readable_again(blocks):
+                if self._sending is not None:
+                    self._sending.add(rows, checks.normalise(rows)[0], self._problems)
         self._expect_same_file(again)
 
     def _result(self, parts: tuple[PreparedPart, ...], seconds: float) -> CheckResult:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from revsyncd.checks.blocks import Rows
 from revsyncd.checks.header import Header
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.quoting import FaultKind
@@ -52,7 +53,6 @@ class RecordFaults:
         )  # record and column of bad characters, of one batch
         self.unreadable = 0
         self.records = 0
-        self.last: Record | None = None
         self.last_is_short = False
 
     def readable(self, batch: Batch, header: Header | None) -> list[Record]:
@@ -63,10 +63,22 @@ class RecordFaults:
                 self.report_characters(record, header)
         good = [record for record in batch.records if self._is_readable(record, header)]
         if batch.records:
-            self.last = batch.records[-1]
-            self.records = self.last.number
-            self.last_is_short = _is_short(self.last, header)
+            last = batch.records[-1]
+            self.records = last.number
+            self.last_is_short = _is_short(last, header)
         return good
+
+    def passed(self, rows: Rows) -> None:
+        """Note records that were proven: none of them has a fault."""
+        self.damaged.clear()
+        self.records = rows.numbers[-1]
+        self.last_is_short = False
+
+    def join(self, records: int, unreadable: int, *, last_is_short: bool) -> None:
+        """Add what stands behind, as another one counted it."""
+        self.records += records
+        self.unreadable += unreadable
+        self.last_is_short = last_is_short if records else self.last_is_short
 
     def report_fault(self, record: Record, header: Header | None) -> None:
         """Report the fault of a record or header, which is an error whatever the levels say."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
+from revsyncd.checks.blocks import Rows
 from revsyncd.checks.structure import Record
 
 CANDIDATES_AT_ONCE = 50_000
@@ -34,15 +35,22 @@ class Keys:
 
     def __init__(self) -> None:
         """Begin empty. Buckets keep what must be sorted at once small."""
-        self._buckets = [array("Q") for _ in range(_BUCKETS)]
+        self._buckets = [array("q") for _ in range(_BUCKETS)]
 
     def add(self, values: Iterable[str]) -> None:
         """Remember the cells of a batch; an empty cell is no key."""
         buckets = self._buckets
-        for value in values:
-            if value:
-                hashed = hash(value)
-                buckets[hashed & 0xFF].append(hashed & _MASK)
+        for hashed in map(hash, filter(None, values)):
+            buckets[hashed & 0xFF].append(hashed)
+
+    def merge(self, buckets: Iterable[bytes]) -> None:
+        """Add what another one has kept (see `kept`)."""
+        for mine, theirs in zip(self._buckets, buckets, strict=True):
+            mine.frombytes(theirs)
+
+    def kept(self) -> list[bytes]:
+        """The hashes, for a process with the same seed of hashes."""
+        return [bucket.tobytes() for bucket in self._buckets]
 
     def candidates(self) -> Sequence[int]:
         """Every hash that came more than once."""
@@ -53,10 +61,10 @@ class Keys:
 
 
 def _repeated(bucket: Sequence[int]) -> Iterator[int]:
-    before = last = -1
+    before = last = None
     for hashed in sorted(bucket):
         if hashed == before and hashed != last:
-            yield hashed
+            yield hashed & _MASK
             last = hashed
         before = hashed
 
@@ -80,6 +88,17 @@ def repeats(records: Iterable[Record], wanted: dict[int, frozenset[int]]) -> Ite
             earlier = first.setdefault((column, _kept(value)), place)
             if earlier != place:
                 yield Repeat(record, column, value, *earlier)
+
+
+def holders(rows: Rows, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:
+    """The records of a block that `repeats` has to look at."""
+    found = {
+        row
+        for column, hashes in wanted.items()
+        for row, hashed in enumerate(map(hash, rows.column(column)))
+        if hashed & _MASK in hashes
+    }
+    return map(rows.record, sorted(found))
 
 
 def _kept(value: str) -> str | bytes:

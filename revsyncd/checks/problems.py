@@ -2,10 +2,18 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
 
 from revsyncd.checks.contract import Problem
+from revsyncd.checks.revenue_rules import ROW_RULES
 
-DEFAULT_LEVELS = {"cell.suspect": "warn", "record.seen_before": "warn"}
+DEFAULT_LEVELS = {
+    "cell.suspect": "warn",
+    "record.seen_before": "warn",
+    "revenue.709": "off",
+    **{rule.code: rule.level for rule in ROW_RULES},
+}
 """Every other code is an error unless the folder says otherwise."""
 
 UNBENDING = frozenset(
@@ -80,6 +88,12 @@ class Marks:
             self._flags.extend(bytes(record + 1 - len(self._flags)))
         self._flags[record] = 1
 
+    def append(self, other: "Marks", records: int) -> None:
+        """Mark what another one has marked behind so many records."""
+        if other:
+            self._flags.extend(bytes(max(0, records + 1 - len(self._flags))))
+            self._flags += other._flags[1:]  # noqa: SLF001  (another one of us)
+
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """The marked records, first and last inclusive."""
         found: list[tuple[int, int]] = []
@@ -90,6 +104,17 @@ class Marks:
             found.append((first, end - 1))
             first = self._flags.find(1, end)
         return tuple(found)
+
+
+class KeptProblems(NamedTuple):
+    """The findings in one half of a file."""
+
+    listed: dict[str, list[tuple[int, Problem]]]
+    by_code: Counter[str]
+    errors: int
+    warnings: int
+    marks: Marks
+    file_refused: bool
 
 
 class Problems:
@@ -112,6 +137,10 @@ class Problems:
         if code not in self._known_levels:
             self._known_levels[code] = level_of(code, self._levels)
         return self._known_levels[code]
+
+    def is_on(self, code: str) -> bool:
+        """Whether findings of this code count at all."""
+        return self.level(code) != "off"
 
     def full(self, code: str) -> bool:
         """Whether another finding of this code, found in file order, would only be counted."""
@@ -157,6 +186,26 @@ class Problems:
         listed.append((order, problem))
         if len(listed) > 2 * self._limit:
             self._listed[code] = sorted(listed, key=_place)[: self._limit]
+
+    def kept(self) -> "KeptProblems":
+        """Everything found so far, to be merged into another's findings."""
+        return KeptProblems(
+            self._listed, self.by_code, self.errors, self.warnings, self.marks, self.file_refused
+        )
+
+    def merge(self, found: "KeptProblems", *, records: int, lines: int) -> None:
+        """Add what was found behind so many `records` and `lines`."""
+        for code, entries in found.listed.items():
+            moved = [
+                (order, replace(p, line=p.line + lines, record=p.record + records))
+                for order, p in entries
+            ]
+            self._listed.setdefault(code, []).extend(moved)
+        self.by_code.update(found.by_code)
+        self.errors += found.errors
+        self.warnings += found.warnings
+        self.file_refused |= found.file_refused
+        self.marks.append(found.marks, records)
 
     def listed(self) -> tuple[Problem, ...]:
         """The first problems of each code, as many of each as the limit allows, in file order."""

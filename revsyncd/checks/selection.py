@@ -17,7 +17,7 @@ def select(path: Path, dialect: Dialect, ranges: Iterable[tuple[int, int]], out_
     exist; it is on disk afterwards, and a failure leaves none. Raises NoSpace, OSError.
     """
     reading = FileReading(path, dialect)
-    chosen = _Chosen(ranges)
+    chosen = Chosen(ranges)
     begun = False
     count = last = 0
     with synced(out_path) as out:
@@ -44,10 +44,11 @@ def locate(path: Path, dialect: Dialect, records: Iterable[int]) -> dict[int, in
     return found
 
 
-class _Chosen:
+class Chosen:
     """Ranges of records, asked one number at a time."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Take ranges in any order, first and last inclusive."""
         ordered = sorted(ranges)
         self._firsts = [first for first, _ in ordered]
         self._lasts = [last for _, last in ordered]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-BLOCK = 1 << 19
-"""Bytes read at once: enough records for the checks by column to pay, little beside the process."""
+BLOCK = 1 << 16
+"""Bytes read at once: enough records for the checks by column to pay, and still in the processor's cache."""
 
 _CONTROLS = bytes([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
@@ -25,13 +25,27 @@ _BOMS = (
 )
 
 
+_NO_TEXT = (
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03", "a zip archive or a workbook (.xlsx)"),
+    (b"\xd0\xcf\x11", "a workbook (.xls)"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7z", "an xz archive"),
+    (b"%PD", "a PDF document"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the file is really read: `name` as reported, its BOM, and what contradicts the configuration."""
+    """How the file is really read: `name` as reported, its BOM, and what contradicts the configuration.
+
+    Where `is_text` is false there is nothing to be read at all.
+    """
 
     name: str
     bom: bytes = b""
     complaint: str = ""
+    is_text: bool = True
 
     @property
     def codec(self) -> str:
@@ -49,6 +63,7 @@ class Block(NamedTuple):
 
     text: str
     suspect: bool
+    end: int = 0  # how many bytes of the file it and what stands before it take
 
 
 def detect(head: bytes, configured: str) -> Encoding:
@@ -59,9 +74,19 @@ def detect(head: bytes, configured: str) -> Encoding:
     for name, bom in _BOMS:
         if head.startswith(bom):
             return Encoding(name, bom, _contradiction(name, configured))
-    if configured != "utf-16":
-        return Encoding(configured)
-    return _utf_16_without_bom(head)
+    for begin, what in _NO_TEXT:
+        if head.startswith(begin):
+            complaint = f"This is {what}, not a CSV file. Drop what is in it, as CSV."
+            return Encoding(configured, complaint=complaint, is_text=False)
+    if configured == "utf-16":
+        return _utf_16_without_bom(head)
+    if len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+        complaint = (
+            "The file seems to be UTF-16 without a byte order mark, but the folder expects"
+            f" {configured}. Save the file as {configured}."
+        )
+        return Encoding("utf-16-be" if head[0] == 0 else "utf-16-le", complaint=complaint)
+    return Encoding(configured)
 
 
 def _contradiction(found: str, configured: str) -> str:
@@ -92,12 +117,18 @@ class Source:
     `size` and `sha256` speak of the bytes that went by; they are final when `blocks` has ended.
     """
 
-    def __init__(self, path: Path, configured: str, *, block: int = BLOCK) -> None:
-        """Read `path`, expected in the encoding `configured`, in pieces of `block` bytes."""
+    def __init__(self, path: Path, configured: str, *, block: int = 0, begin: int = 0) -> None:
+        """Read `path`, expected in the encoding `configured`, in pieces of `block` bytes (0: `BLOCK`).
+
+        Behind the offset `begin` no byte order mark is looked for.
+        """
         self._path = path
         self._configured = configured
-        self._block = block
+        self._block = block or BLOCK
+        self._begin = begin
         self._hash = hashlib.sha256()
+        self.stop = -1  # an offset at which a block ends, if reached; none by default
+        self.hash_alone = False  # whether the rest is wanted for the hash and no more
         self.encoding = Encoding(configured)
         self.size = 0
         self.odd_byte = b""  # half a UTF-16 character at the very end
@@ -114,14 +145,19 @@ class Source:
     def blocks(self) -> Iterator[Block]:
         """Every piece of text in order, without the byte order mark. Raises OSError."""
         with self._path.open("rb", buffering=0) as file:
-            head = self._read_head(file)
+            file.seek(self._begin)
+            head = b"" if self._begin else self._read_head(file)
             self.encoding = detect(head, self._configured)
+            self.hash_alone |= not self.encoding.is_text
             decoder = codecs.getincrementaldecoder(self.encoding.codec)(self.encoding.errors)
-            text = decoder.decode(head[len(self.encoding.bom) :])
+            text = "" if self.hash_alone else decoder.decode(head[len(self.encoding.bom) :])
+            end = self.size
             while data := self._read(file):
-                yield _block(text)
-                text = decoder.decode(data)
-            yield _block(text + self._last(decoder))
+                if not self.hash_alone:
+                    yield _block(text, end)
+                    text = decoder.decode(data)
+                    end = self.size
+            yield _block(text + self._last(decoder), end)
 
     def _read_head(self, file: BinaryIO) -> bytes:
         head = b""
@@ -130,7 +166,10 @@ class Source:
         return head
 
     def _read(self, file: BinaryIO) -> bytes:
-        data = file.read(self._block)
+        wanted = self._block
+        if self.size < self.stop:
+            wanted = min(wanted, self.stop - self.size)
+        data = file.read(wanted)
         self._hash.update(data)
         self.size += len(data)
         return data
@@ -148,10 +187,11 @@ class Source:
         return whole.decode(self.encoding.codec, self.encoding.errors)
 
 
-def _block(text: str) -> Block:
+def _block(text: str, end: int) -> Block:
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        return Block(text, suspect=True)
+        return Block(text, suspect=True, end=end)
     controls = len(data.translate(None, _CONTROLS)) != len(data)
-    return Block(text, controls or (len(data) != len(text) and _C1.search(data) is not None))
+    suspect = controls or (len(data) != len(text) and _C1.search(data) is not None)
+    return Block(text, suspect, end)

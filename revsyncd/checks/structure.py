@@ -60,6 +60,21 @@ class RecordReader:
         """Physical lines seen so far."""
         return self._line - 1
 
+    @property
+    def waits(self) -> bool:
+        """Whether a record has begun that more text must complete."""
+        return bool(self._rest) or self._inside_overlong
+
+    @property
+    def next_place(self) -> tuple[int, int]:
+        """The number and the line of the next record, as long as none `waits`."""
+        return self._number + 1, self._line
+
+    def pass_over(self, records: int, lines: int) -> None:
+        """Count what was read in another way; nothing may wait."""
+        self._number += records
+        self._line += lines
+
     def feed(self, text: str, *, final: bool = False) -> list[Record]:
         """The records that are complete by now; the call with `final` gives what is left."""
         lines = (self._rest + text).split("\n")

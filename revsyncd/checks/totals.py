@@ -1,9 +1,13 @@
 """Control totals: exact decimal sums over the readable records, over the file and by combination of values."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
+from functools import reduce
+from itertools import compress
 
-from revsyncd.checks.numbers import is_plain
+from revsyncd.checks.numbers import all_plain, is_plain
 
 MOST_GROUPS = 10_000
 """Combinations that are told apart; what comes beyond is summed under `OTHERS`, so memory stays bounded."""
@@ -13,11 +17,74 @@ OTHERS = "(others)"
 # Sums of plain numbers are never longer than their digits need: Inexact can only mean a fault of ours.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
 _ZERO = Decimal(0)
+Key = tuple[str, ...]
+_LONGEST_QUICK = 4_000  # digits: `int` reads no more than 4,300
+
+
+def exact(plain: str) -> Decimal:
+    """A plain number's value."""
+    return Decimal(plain)
 
 
 def written(total: Decimal) -> str:
     """A total as a plain number: no exponent, no negative zero."""
     return format(total or abs(total), "f")
+
+
+@dataclass(frozen=True, slots=True)
+class Addends:
+    """A block of one column's numbers; `left_out` cells, which are no numbers, count as zero.
+
+    Where all have the same count of decimals they are integers at that `scale`; else Decimals.
+    """
+
+    integers: Sequence[int] = ()
+    scale: int = 0
+    decimals: Sequence[Decimal] = ()
+    left_out: int = 0
+
+    def total(self) -> Decimal:
+        """Their exact sum."""
+        return reduce(_EXACT.add, self.decimals, self._scaled(sum(self.integers)))
+
+    def by_key(self, keys: Sequence[Key]) -> dict[Key, Decimal]:
+        """The exact sum for each key, given as one key a number."""
+        whole: defaultdict[Key, int] = defaultdict(int)
+        for key, integer in zip(keys, self.integers, strict=False):  # either these or the others
+            whole[key] += integer
+        sums = {key: self._scaled(integer) for key, integer in whole.items()}
+        for key, decimal in zip(keys, self.decimals, strict=False):
+            sums[key] = _EXACT.add(sums.get(key, _ZERO), decimal)
+        return sums
+
+    def _scaled(self, integer: int) -> Decimal:
+        return Decimal(integer).scaleb(-self.scale, _EXACT)
+
+
+def addends(values: Sequence[str]) -> Addends:
+    """Plain numbers ready to be added; an empty cell is nothing, another text is left out and counted."""
+    return _at_one_scale(values) or _as_decimals(values)
+
+
+def _at_one_scale(values: Sequence[str]) -> Addends | None:
+    if not all_plain(values) or max(map(len, values), default=0) > _LONGEST_QUICK:
+        return None
+    first = next(filter(None, values), "")
+    scale = len(first.partition(".")[2])
+    points = {value[-scale - 1 : -scale] for value in values if value} if scale else {"."}
+    if points != {"."} or (not scale and any("." in value[:-1] for value in values)):
+        return None
+    digits = [value.replace(".", "") or "0" for value in values]
+    return Addends(list(map(int, digits)), scale)
+
+
+def _as_decimals(values: Sequence[str]) -> Addends:
+    good = [is_plain(value) for value in values]
+    numbers = [
+        Decimal(value) if is_good else _ZERO for value, is_good in zip(values, good, strict=True)
+    ]
+    left_out = sum(1 for value in compress(values, (not is_good for is_good in good)) if value)
+    return Addends(decimals=numbers, left_out=left_out)
 
 
 class Sum:
@@ -28,22 +95,12 @@ class Sum:
         self.value = _ZERO
         self.left_out = 0
 
-    def add(self, values: Sequence[str]) -> list[Decimal]:
-        """Add plain numbers; an empty cell is nothing, another text is left out and counted."""
-        numbers = [self._number(value) for value in values]
-        total = self.value
-        for number in numbers:
-            total = _EXACT.add(total, number)
-        self.value = total
-        return numbers
-
-    def _number(self, value: str) -> Decimal:
-        if not value:
-            return _ZERO
-        if not is_plain(value):
-            self.left_out += 1
-            return _ZERO
-        return Decimal(value)
+    def add(self, values: Sequence[str]) -> Addends:
+        """Add a block; gives what was added."""
+        added = addends(values)
+        self.left_out += added.left_out
+        self.value = _EXACT.add(self.value, added.total())
+        return added
 
 
 class _Group:
@@ -63,19 +120,30 @@ class Totals:
 
     def add(self, columns: Sequence[Sequence[str]], keys: Sequence[tuple[str, ...]]) -> None:
         """Add a batch: the cells of each summed column, and for each record its values of `by`."""
-        numbers = [s.add(cells) for s, cells in zip(self.sums.values(), columns, strict=True)]
-        if self._by:
-            for key, *row in zip(keys, *numbers, strict=True):
-                self._add_to_group(key, row)
+        added = [s.add(cells) for s, cells in zip(self.sums.values(), columns, strict=True)]
+        if not self._by:
+            return
+        parts = [a.by_key(keys) for a in added]
+        for key, records in Counter(keys).items():
+            self._add_to_group(key, records, [sums[key] for sums in parts])
 
-    def _add_to_group(self, key: tuple[str, ...], row: list[Decimal]) -> None:
+    def merge(self, other: "Totals") -> None:
+        """Add what another one has summed of the same columns."""
+        for label, found in other.sums.items():
+            mine = self.sums[label]
+            mine.left_out += found.left_out
+            mine.value = _EXACT.add(mine.value, found.value)
+        for key, group in other._groups.items():  # noqa: SLF001  (another one of us)
+            self._add_to_group(key, group.records, group.sums)
+
+    def _add_to_group(self, key: tuple[str, ...], records: int, parts: Sequence[Decimal]) -> None:
         group = self._groups.get(key)
         if group is None:
             if len(self._groups) >= MOST_GROUPS:
                 key = (OTHERS,) * len(self._by)
             group = self._groups.setdefault(key, _Group(len(self.sums)))
-        group.records += 1
-        group.sums = [_EXACT.add(a, b) for a, b in zip(group.sums, row, strict=True)]
+        group.records += records
+        group.sums = [_EXACT.add(a, b) for a, b in zip(group.sums, parts, strict=True)]
 
     def totals(self) -> dict[str, str]:
         """The total of each label."""

@@ -6,6 +6,7 @@ processes on an inherited pipe, and nothing of a dropped file is ever unpickled.
 """
 
 import gc
+import os
 import pickle
 import signal
 import struct
@@ -13,9 +14,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from revsyncd.checks.contract import CheckJob, CheckResult, Progress
 from revsyncd.checks.engine import check
+from revsyncd.checks.excerpts import excerpts
 from revsyncd.checks.gl_file import examine
 from revsyncd.checks.line_ids import lookup, rebuild
+from revsyncd.checks.remembered import keys_of
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import RevsyncdError
 
@@ -23,6 +27,8 @@ LENGTH = struct.Struct(">Q")
 WORK: dict[str, Callable[..., Any]] = {
     "check": check,
     "examine": examine,
+    "excerpts": excerpts,
+    "keys_of": keys_of,
     "locate": locate,
     "lookup": lookup,
     "rebuild": rebuild,
@@ -45,16 +51,23 @@ def main() -> None:
     _serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
+def _check(job: CheckJob, progress: Progress) -> CheckResult:
+    """As many processes as there are cores for, two at most."""
+    return check(job, progress, processes=len(os.sched_getaffinity(0)))
+
+
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     def answer(kind: str, value: Any) -> None:
         answers.write(frame(kind, value))
         answers.flush()  # a parent that is gone ends this process here
 
     name, arguments = pickle.load(requests)  # noqa: S301  (see the module's docstring)
-    if name == "check":
-        arguments = (*arguments, lambda done, size: answer("progress", (done, size)))
     try:
-        result = WORK[name](*arguments)
+        if name == "check":
+            (job,) = arguments
+            result = _check(job, lambda done, size: answer("progress", (done, size)))
+        else:
+            result = WORK[name](*arguments)
     except (RevsyncdError, OSError) as error:
         answer("error", error)
     else:

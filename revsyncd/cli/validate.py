@@ -1,6 +1,6 @@
 """`revsyncd validate`: a folder's checks on files anywhere; nothing is moved, written or sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.ledger import Ledger
 from revsyncd.checks.contract import CheckJob, CheckResult, Manifest, Problem
 from revsyncd.cli.group import EXIT_ERROR, EXIT_USAGE, Failure, explained, tell
-from revsyncd.cli.layout import plural
+from revsyncd.cli.layout import columns, plural
 from revsyncd.cli.options import example, load_config, print_json, with_config, with_json
 from revsyncd.cli.progress import progress_bar
 from revsyncd.cli.show import problem_lines
@@ -24,6 +24,7 @@ from revsyncd.core.template import Mapping
 from revsyncd.pipelines.checking import UnreadableManifest, read_manifest
 
 _PROBLEMS_SHOWN = 20
+_MARKED = 3  # problems whose lines are shown
 
 
 @click.command(epilog=example("revsyncd validate transactions ~/export/*.csv"))
@@ -63,6 +64,7 @@ class Validated:
     folder: Folder
     result: CheckResult | None
     failure: Failure | None = None
+    marked: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -124,7 +126,9 @@ async def _fetched(config: Config, folder: Folder) -> Mapping:
 def _validated(file: Path, folder: Folder, mapping: Mapping, *, as_json: bool) -> Validated:
     """Check one file and, unless JSON is asked for, print what was found."""
     try:
-        validated = Validated(file, folder, _result(file, folder, mapping))
+        result = _result(file, folder, mapping)
+        marked = () if as_json else _marked(file, folder, result.problems[:_MARKED])
+        validated = Validated(file, folder, result, marked=marked)
     except Exception as error:
         failure = explained(error)
         if failure is None:
@@ -141,6 +145,17 @@ def _result(file: Path, folder: Folder, mapping: Mapping) -> CheckResult:
     job = CheckJob(file, mapping, folder.dialect(), folder.rules(), _manifest(file, folder))
     with progress_bar(shown(file.name)) as told:
         return anyio.run(ProcessChecker().check, job, told)
+
+
+def _marked(file: Path, folder: Folder, problems: Sequence[Problem]) -> tuple[str, ...]:
+    """The lines of the first problems, each with its cell marked and what is wrong below."""
+    found = anyio.run(ProcessChecker().excerpts, file, folder.dialect(), tuple(problems))
+    lines: list[str] = []
+    for problem, excerpt in found.items():
+        lead = f"line {problem.line}: "
+        mark = " " * (len(lead) + excerpt.begin) + "^" * excerpt.length
+        lines += ["", lead + excerpt.text, *([mark] if excerpt.length else []), problem.message]
+    return tuple(lines)
 
 
 def _manifest(file: Path, folder: Folder) -> Manifest | None:
@@ -167,8 +182,19 @@ def _lines(validated: Validated) -> Iterator[str]:
         ]
     )
     yield f"{shown(str(validated.file))}: {word}: {counts} ({result.seconds:.2f} s)"
-    yield from (f"  {label}: {total}" for label, total in result.totals.items())
+    yield from (f"  {line}" for line in _summary(result))
     yield from (f"  {line}" for line in problem_lines(list(result.problems[:_PROBLEMS_SHOWN])))
+    yield from (f"  {line}".rstrip() for line in validated.marked)
     hidden = result.errors + result.warnings - _PROBLEMS_SHOWN
     if hidden > 0:
         yield f"  … and {plural(hidden, 'more problem')}; --json lists {len(result.problems):,} of all"
+
+
+def _summary(result: CheckResult) -> Iterator[str]:
+    """What was counted: by code, by column, and what would be sent in another form."""
+    yield from (f"{label}: {total}" for label, total in result.totals.items())
+    for what, count in result.normalised.items():
+        yield f"{what} brought into the tenant's form: {count:,}"
+    if len(result.by_code) > 1:
+        rows = sorted(result.by_code.items(), key=lambda entry: -entry[1])
+        yield from columns(["CODE", "FOUND"], [[code, count] for code, count in rows])

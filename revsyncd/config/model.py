@@ -32,6 +32,7 @@ from revsyncd.config.values import (
     ProxyUrl,
     Reader,
     Seconds,
+    SecondsOrNone,
     Suffix,
     Text,
     Zone,
@@ -113,6 +114,9 @@ class CheckSettings:
     unique: tuple[Text, ...] = ()
     totals: tuple[Text, ...] = ()
     totals_by: tuple[Text, ...] = ()
+    remember: SecondsOrNone = (
+        0.0  # how long unique keys of staged records are remembered; 0: not at all
+    )
     problem_limit: Annotated[int, Reader(whole(1, 100_000))] = 1000
     allowed: dict[Text, tuple[str, ...]] = field(default_factory=dict)
     levels: dict[CheckCode, Literal["error", "warn", "off"]] = field(default_factory=dict)

@@ -90,6 +90,11 @@ def seconds(value: object) -> float:
     return duration
 
 
+def seconds_or_none(value: object) -> float:
+    """The same, or an empty text for none: 0."""
+    return 0.0 if value == "" else seconds(value)
+
+
 def size(value: object) -> int:
     """A size such as "500MB" (powers of 1000) or "5GiB" (of 1024), in bytes."""
     match = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]+)", value) if isinstance(value, str) else None
@@ -312,6 +317,7 @@ def is_loopback(host: str) -> bool:
 
 Text = Annotated[str, Reader(text)]
 Seconds = Annotated[float, Reader(seconds)]
+SecondsOrNone = Annotated[float, Reader(seconds_or_none)]
 Bytes = Annotated[int, Reader(size)]
 AbsolutePath = Annotated[Path, Reader(absolute_path)]
 OptionalPath = Annotated[Path | None, Reader(optional_path)]

@@ -24,10 +24,11 @@ from revsyncd.core import endings
 from revsyncd.core.drop import Checked, Drop, Ending, Event, State
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.places import upload_name
-from revsyncd.core.template import Mapping
+from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Route
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.memory import Memory
 
 log = get_logger()
 
@@ -37,6 +38,7 @@ SO_NAMES = (
     "DOC_LINE_ID",
 )  # staging names of the id that stage errors call so_line_id
 INV_NAMES = ("INV_LINE_ID",)
+BUNDLE_NAMES = ("BUNDLE_ID", "BUNDLE_NUM", "BUNDLE_NAME")  # of the column that names a bundle
 
 
 class NotYet(Exception):
@@ -50,6 +52,7 @@ class Checking:
         """Work for an instance."""
         self._instance = instance
         self._concluding = concluding
+        self._memory = Memory(instance)
 
     async def check(self, drop_id: str) -> None:
         """Bring one claimed drop a step further. Raises NotYet, TenantError, NoSpace, CheckFailed."""
@@ -104,7 +107,8 @@ class Checking:
         preparation = Preparation(
             directory,
             max_records=folder.max_records_per_upload,
-            keep_together=folder.keep_together,
+            keep_together=folder.keep_together or bundle_labels(folder, mapping),
+            bundles=folder.kind is Kind.BUNDLE,
             split_off_invalid=folder.on_invalid == "split",
             line_ids=files.line_ids(drop.drop),
             so_line_id=so_label,
@@ -112,8 +116,9 @@ class Checking:
         )
         rules = permitting(folder.rules(), drop.permitted)
         path = self._instance.path(drop)
-        job = CheckJob(path, mapping, folder.dialect(), rules, manifest, preparation)
-        return await files.check(job)
+        async with self._memory.known(drop, folder) as known:
+            job = CheckJob(path, mapping, folder.dialect(), rules, manifest, preparation, known)
+            return await files.check(job)
 
     async def _conclude(
         self, drop: Drop, folder: Folder, mapping: Mapping, result: CheckResult
@@ -228,6 +233,14 @@ def key_labels(folder: Folder, mapping: Mapping) -> tuple[str, str]:
         return configured or next((by_name[name] for name in names if name in by_name), "")
 
     return found(folder.keys.so_line_id, SO_NAMES), found(folder.keys.inv_line_id, INV_NAMES)
+
+
+def bundle_labels(folder: Folder, mapping: Mapping) -> tuple[str, ...]:
+    """The label of the column that names a bundle; nothing for other kinds, or where there is none."""
+    if folder.kind is not Kind.BUNDLE:
+        return ()
+    by_name = {column.name.upper(): column.label for column in mapping.columns}
+    return tuple(by_name[name] for name in BUNDLE_NAMES if name in by_name)[:1]
 
 
 def permitting(rules: Rules, permitted: tuple[str, ...]) -> Rules:

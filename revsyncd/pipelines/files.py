@@ -66,6 +66,16 @@ class Files:
         """Run the checks outside the event loop. Raises CheckFailed, NoSpace, OSError."""
         return await self.checker.check(job)
 
+    def known_keys(self, drop: str) -> Path:
+        """Where keys of earlier or of this drop stand while they are needed."""
+        return self._line_ids.with_name(f"keys-{drop}")
+
+    async def keys_of(
+        self, path: Path, dialect: Dialect, labels: tuple[str, ...], ranges: Ranges, out: Path
+    ) -> int:
+        """Write the file of keys of these records. Raises CheckFailed, NoSpace, OSError."""
+        return await self.checker.keys_of(path, dialect, labels, ranges, out)
+
     async def make_work(self, path: Path) -> None:
         """A drop's work directory, when it comes back from a shelf."""
         await off_loop(path.mkdir, mode=0o700, exist_ok=True)

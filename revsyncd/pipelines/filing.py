@@ -15,6 +15,7 @@ from revsyncd.core.errors import LedgerBroken, RevsyncdError
 from revsyncd.core.places import Shelf, companion_name, date_folder
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance, named
+from revsyncd.pipelines.memory import Memory
 from revsyncd.pipelines.register import Wake
 from revsyncd.pipelines.sidecars import Sidecars
 
@@ -31,6 +32,7 @@ class Filing:
         """Work for an instance."""
         self._instance = instance
         self.sidecars = Sidecars(instance)
+        self._memory = Memory(instance)
         self.done = Wake()  # nudged when a drop is done: its lines may be in error soon
 
     async def file(self, drop_id: str) -> None:
@@ -61,6 +63,7 @@ class Filing:
         # Before it counts as filed: a process that ends here does all of it again.
         if source != target and not source.is_relative_to(self._work(drop)):
             await self._instance.files.remove_sidecars(source, drop.drop)
+        await self._memory.remember(drop, target)
         await self._consequences(drop, shelf)
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:

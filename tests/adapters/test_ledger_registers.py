@@ -166,3 +166,27 @@ def test_stage_errors_are_kept_by_the_tenants_id(ledger: Ledger) -> None:
     assert ledger.stage_errors.known(URL, "event") == {}
     assert ledger.stage_errors.known("https://other.example", "transaction") == {}
     assert ledger.stage_errors.of_drop("D") == [known("1", "gone", "D")]
+
+
+# -- remembered keys -----------------------------------------------------------------------------
+
+
+def test_keys_are_remembered_by_folder_in_their_order(ledger: Ledger) -> None:
+    """Piece by piece; a key that comes again counts from then."""
+    keys = [bytes([n]) * 8 for n in range(5)]
+    ledger.remembered.put("orders", reversed(keys), 10.0)
+    ledger.remembered.put("orders", keys[:1], 20.0)
+    ledger.remembered.put("others", keys[:2], 20.0)
+    assert ledger.remembered.after("orders", b"", 0.0, 3) == keys[:3]
+    assert ledger.remembered.after("orders", keys[2], 0.0, 3) == keys[3:]
+    assert ledger.remembered.after("orders", b"", 15.0, 3) == keys[:1]
+
+
+def test_old_keys_are_forgotten_a_few_at_a_time(ledger: Ledger) -> None:
+    """Those of other folders stay."""
+    keys = [bytes([n]) * 8 for n in range(5)]
+    ledger.remembered.put("orders", keys, 10.0)
+    ledger.remembered.put("others", keys, 10.0)
+    assert [ledger.remembered.forget("orders", 11.0, 3) for _ in range(3)] == [3, 2, 0]
+    assert ledger.remembered.after("orders", b"", 0.0, 9) == []
+    assert ledger.remembered.after("others", b"", 0.0, 9) == keys

@@ -18,7 +18,7 @@ MAPPING = Mapping(
     "DD-MON-YYYY",
     (
         MappedColumn("Id", "DOC_LINE_ID", ColumnType.CHARACTER),
-        MappedColumn("Type", "TRAN_TYPE", ColumnType.CHARACTER),
+        MappedColumn("Type", "ATR1", ColumnType.CHARACTER),
         MappedColumn("Amount", "EXT_SELL_PRICE", ColumnType.NUMBER),
         MappedColumn("Date", "DOC_DATE", ColumnType.DATE),
     ),

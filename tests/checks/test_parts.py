@@ -120,7 +120,7 @@ def test_the_withheld_end_begins_inside_the_last_record(
     examine: Examine, parts_directory: Path
 ) -> None:
     """What goes before holds all earlier records and a last one that no reader takes for whole."""
-    long_end = "2,SO,1,\r\n3,SO,1,\r\n".replace("3,SO,1,", '3,"' + "x" * 300 + '",1,')
+    long_end = "2,SO,1,\r\n3,SO,1,\r\n".replace("3,SO,1,", '3,"' + "x" * 200 + '",1,')
     result = examine(HEADER + long_end, preparation=Preparation(parts_directory, 9))
     part = result.parts[0]
     data = part.path.read_bytes()
@@ -172,6 +172,42 @@ def test_neighbours_with_equal_values_stay_together(
         assert part.records == len(held)
         assert part.ranges == ((part.first_record, part.first_record + len(held) - 1),)
         assert data[: part.cut].count(b"\n") == len(held)
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize(
+    ("together", "expected"),
+    [(("Id",), [["A", "", "", "B"], ["C", "", ""]]), ((), [["A", "", "", "B", "C", "", ""]])],
+)
+def test_a_part_never_ends_inside_a_bundle(
+    examine: Examine,
+    parts_directory: Path,
+    together: tuple[str, ...],
+    expected: list[list[str]],
+    rows: int,
+) -> None:
+    """Children that name no bundle stay with their parent; where none is named, nothing is cut."""
+    ids = [["A", "", "", "B", "C", "", ""]] * rows
+    content = HEADER + "".join(f"{cell},SO,1,\r\n" for group in ids for cell in group)
+    most = 4 if together else 7 * rows
+    preparation = Preparation(parts_directory, most, keep_together=together, bundles=True)
+    result = examine(content, preparation=preparation)
+    found = [[row[0] for row in rows_of(part)] for part in result.parts]
+    assert found == (expected * rows if together else [expected[0] * rows])
+
+
+def rows_of(part: PreparedPart) -> list[list[str]]:
+    return rows(part)[1:]
+
+
+def test_a_file_whose_bundles_are_unknown_is_not_cut(
+    examine: Examine, parts_directory: Path
+) -> None:
+    """It is refused with the key that names them."""
+    content = HEADER + record(1) * 5
+    result = examine(content, preparation=Preparation(parts_directory, 4, bundles=True))
+    assert (result.by_code, result.parts) == ({"file.group": 1}, ())
+    assert "keep_together" in result.problems[0].message
 
 
 def test_a_group_larger_than_a_part_refuses_the_file(

@@ -44,6 +44,20 @@ def test_not_valid(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -
     assert problem.split()[:3] == ["3", "Amount", "two"]
 
 
+def test_the_first_problems_are_marked_in_their_lines(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path]
+) -> None:
+    """The line as it stands, and carets under the cell."""
+    files["bad"].write_bytes(GOOD + b'"C, ""x""",two\r\n' + b'"D\r\nE",2x\r\nF\r\n')
+    lines = revsyncd("validate", "transactions", files["bad"]).stdout.splitlines()
+    at = lines.index('  line 4: "C, ""x""",two')
+    assert lines[at + 1] == " " * 21 + "^^^"
+    assert "is not a plain number" in lines[at + 2]
+    at = lines.index('  line 6: E",2x')
+    assert lines[at + 1] == "             ^^"
+    assert "  line 7: F" in lines
+
+
 @pytest.mark.parametrize("name", ["empty", "cut"])
 def test_what_would_not_be_sent_is_not_valid(
     revsyncd: Revsyncd, config: Config, files: dict[str, Path], name: str

@@ -17,6 +17,7 @@ from revsyncd.adapters.ledger.registers import (
     Conditions,
     KnownStageError,
     Mappings,
+    Remembered,
     Request,
     Requests,
     StageErrors,
@@ -55,6 +56,7 @@ class Ledger:
         self.batches = Batches(book, clock, sync_head)
         self.mappings = Mappings(book, clock)
         self.conditions = Conditions(book, clock)
+        self.remembered = Remembered(book)
         self.requests = Requests(book, clock)
         self.stage_errors = StageErrors(book)
         self._one_at_a_time = anyio.CapacityLimiter(1)

@@ -1,7 +1,7 @@
 """The ledger's smaller registers: mappings, conditions, requests and stage errors."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,39 @@ class KnownStageError:
     state: str
     drop: str | None
     data: dict[str, Any]
+
+
+class Remembered:
+    """The keys that folders have staged, as hashes of 8 bytes; each call is short."""
+
+    def __init__(self, book: Book) -> None:
+        """Work on an open book."""
+        self._book = book
+
+    def put(self, folder: str, keys: Iterable[bytes], at: float) -> None:
+        """Remember keys as staged at `at` (seconds since the epoch)."""
+        with self._book.writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO remembered VALUES (?, ?, ?)",
+                ((folder, key, at) for key in keys),
+            )
+
+    def after(self, folder: str, key: bytes, since: float, limit: int) -> list[bytes]:
+        """The next keys in their order, of those remembered at `since` or later."""
+        query = (
+            "SELECT key FROM remembered WHERE folder = ? AND key > ? AND at >= ?"
+            " ORDER BY key LIMIT ?"
+        )
+        return [row[0] for row in self._book.rows(query, folder, key, since, limit)]
+
+    def forget(self, folder: str, before: float, limit: int) -> int:
+        """Forget keys remembered before that time, some at once; gives how many."""
+        with self._book.writing() as connection:
+            return connection.execute(
+                "DELETE FROM remembered WHERE folder = ? AND key IN"
+                " (SELECT key FROM remembered WHERE folder = ? AND at < ? LIMIT ?)",
+                (folder, folder, before, limit),
+            ).rowcount
 
 
 class Mappings:

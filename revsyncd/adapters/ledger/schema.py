@@ -123,7 +123,18 @@ CREATE INDEX gl_batches_state ON gl_batches (tenant, state, changed_at);
 CREATE INDEX gl_batches_target ON gl_batches (target) WHERE target IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST, GL_BATCHES)
+# The keys of staged records, where a folder remembers them.
+REMEMBERED = """
+CREATE TABLE remembered (
+    folder TEXT NOT NULL,
+    key BLOB NOT NULL, -- the hash of a unique key of a staged record, see revsyncd.checks.remembered
+    at REAL NOT NULL,
+    PRIMARY KEY (folder, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remembered_at ON remembered (folder, at);
+"""
+
+MIGRATIONS = (FIRST, GL_BATCHES, REMEMBERED)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,81 @@
+"""The second half of a file in a process of its own, where nothing depends on what stands before.
+
+The cut is a guess: a line that looks like a whole record. The process that reads the first half proves
+it, for it must end between two records exactly there; else it just reads on, and this half is thrown
+away. Only for a process that does nothing else: it is forked, which shares the seed of `hash` too.
+"""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from revsyncd.checks.proof import Prover
+from revsyncd.checks.source import Encoding
+
+WORTH = 8 << 20
+"""Bytes from which a second process pays."""
+
+_WINDOW = 1 << 18
+_ONE_BYTE_NEWLINES = ("utf-8", "utf-8-sig", "windows-1252", "latin-1")
+
+
+def where_to_cut(path: Path, encoding: Encoding, delimiter: str, width: int) -> int | None:
+    """An offset near the middle at which a record seems to begin; None where there is none."""
+    if encoding.name not in _ONE_BYTE_NEWLINES or encoding.complaint:
+        return None
+    with path.open("rb") as file:
+        at = file.seek(path.stat().st_size // 2)
+        window = file.read(_WINDOW)
+    prover = Prover(delimiter, width)
+    lines = window.split(b"\n")
+    at += len(lines[0]) + 1
+    for line in lines[1:-1]:
+        proof, _ = prover.prove(line.decode(encoding.codec, encoding.errors) + "\n")
+        if proof is not None and width > 1:
+            return at
+        at += len(line) + 1
+    return None
+
+
+class SecondHalf:
+    """Work that another process does meanwhile."""
+
+    def __init__(self, pid: int, answer: int) -> None:
+        """Take a forked process and the pipe on which it answers."""
+        self._pid = pid
+        self._answer = answer
+
+    @classmethod
+    def begin(cls, work: Callable[[], Any]) -> Self:
+        """Have `work` done by a fork of this process."""
+        answer, to_parent = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(to_parent)
+            return cls(pid, answer)
+        status = 1
+        try:
+            os.close(answer)
+            with os.fdopen(to_parent, "wb") as pipe:
+                pickle.dump(work(), pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            status = 0
+        finally:
+            os._exit(status)  # nothing of the parent's is to be run or flushed twice
+
+    def result(self) -> Any:
+        """What the work gave; None if it failed or died."""
+        with os.fdopen(self._answer, "rb") as pipe:
+            data = pipe.read()
+        _, status = os.waitpid(self._pid, 0)
+        return pickle.loads(data) if status == 0 else None  # noqa: S301  (our own fork)
+
+    def abandon(self) -> None:
+        """End the process."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        os.close(self._answer)
+        os.waitpid(self._pid, 0)

@@ -1,0 +1,119 @@
+"""Two processes find what one finds, or leave it to one."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import planted
+from revsyncd.checks import engine, halves
+from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Manifest, Rules
+from revsyncd.core.template import ColumnType, MappedColumn, Mapping
+
+RULES = Rules(
+    required=planted.REQUIRED,
+    unique=planted.UNIQUE,
+    totals=planted.TOTALS,
+    totals_by=("Curr", "Type"),
+    allowed=planted.ALLOWED,
+)
+Begun = list[Callable[[], object]]
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
+    """The work of each second process; files of any size are worth one."""
+    works: Begun = []
+    begin = halves.SecondHalf.begin
+
+    def noted(work: Callable[[], object]) -> halves.SecondHalf:
+        works.append(work)
+        return begin(work)
+
+    monkeypatch.setattr(halves, "WORTH", 0)
+    monkeypatch.setattr("revsyncd.checks.source.BLOCK", 1000)
+    monkeypatch.setattr(halves.SecondHalf, "begin", noted)
+    return works
+
+
+def same(job: CheckJob) -> CheckResult:
+    """The result, found by two processes, after proof that one finds the same."""
+    one = replace(engine.check(job), seconds=0)
+    two = replace(engine.check(job, processes=2), seconds=0)
+    assert two == one
+    return two
+
+
+@pytest.mark.parametrize("quote_all", [False, True])
+def test_every_planted_defect_is_found_at_its_place(
+    tmp_path: Path, begun: Begun, *, quote_all: bool
+) -> None:
+    """Line, record, column, value and code, none more; totals to the cent."""
+    path = tmp_path / "planted.csv"
+    expected = planted.write(path, 4000, 440, quote_all=quote_all)
+    result = same(CheckJob(path, planted.MAPPING, Dialect(), RULES))
+    assert len(begun) == 1
+    found = [(p.line, p.record, p.column, p.value, p.code) for p in result.problems]
+    assert sorted(found) == sorted(tuple(p.values()) for p in expected["problems"])
+    assert (result.records, result.lines) == (expected["records"], expected["lines"])
+    assert result.totals == expected["totals"]
+    assert result.errors == 440
+
+
+COLUMNS = (
+    MappedColumn("Id", "ATR1", ColumnType.CHARACTER),
+    MappedColumn("Org", "ORG_ID", ColumnType.CHARACTER),
+)
+
+
+def job_on(path: Path, content: bytes, **changes: object) -> CheckJob:
+    path.write_bytes(content)
+    job = CheckJob(path, Mapping("", COLUMNS), Dialect(), Rules(unique=("Id",)))
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Id,Org\n" + b'"' + b"a,1\n" * 4000 + b'",1\nb,1\n',  # one cell over the whole middle
+        b"Id,Org\n" + b"a,1\n" * 2000 + b'"b,1\n' + b"c,1\n" * 2000,  # a quote that nothing closes
+        b"Id,Org\n" + b"a,1\n" * 4000 + b"b,1",
+        b"Id,Org\n" + b"a,1\n" * 4000 + b"b\n",
+        b"Id,Org\n" + b"a,1\n" * 2000 + b"b,2\n" * 2000,  # the second half begins with another one
+        b"Id,Org\n" + b"a,\n" * 2000 + b"b,2\n" * 2000,
+        b"Id,Org\r\n" + b"\r\n" * 5000 + b"a,1\r\n" * 100,
+        b"\xef\xbb\xbfsep=;\r\nId;Org\r\n" + b"a;1\r\n" * 3000,
+        b"Id,Org\n" + "\xeb\xff,1\n".encode("latin-1") * 3000,
+    ],
+)
+def test_what_is_found_does_not_depend_on_the_number_of_processes(
+    tmp_path: Path, begun: Begun, content: bytes
+) -> None:
+    """Quotes over the middle, faults, ends, encodings: the same result in all its fields."""
+    same(job_on(tmp_path / "drop.csv", content, manifest=Manifest(records=7)))
+
+
+def test_a_second_process_that_dies_is_no_loss(
+    tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reads the whole file then."""
+    job = job_on(tmp_path / "drop.csv", b"Id,Org\n" + b"a,1\n" * 4000)
+    monkeypatch.setattr(engine._Check, "half", lambda *_: os._exit(3))
+    same(job)
+    assert len(begun) == 1
+
+
+def test_a_break_ends_the_second_process(tmp_path: Path, begun: Begun) -> None:
+    """No process is left behind, and none unreaped."""
+    job = job_on(tmp_path / "drop.csv", b"Id,Org\n" + b"a,1\n" * 4000)
+
+    def broken(done: int, size: int) -> None:
+        if begun:
+            raise OSError("the listener is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        engine.check(job, broken, processes=2)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
