@@ -103,15 +103,17 @@ class Proven:
         """The records, joined by commas and ended by LF, if no cell needs quotes; else empty."""
         if self._delimiter != ",":
             return ""
-        proof, width = self._proof, self._stride - 1
-        text = proof.clean or proof.raw.replace('"', "")
-        text = text.replace("\r\n", "\n")
-        as_counted = (
-            text.count("\n") == proof.records
-            and text.count(",") == proof.records * (width - 1)
-            and (proof.clean or proof.raw.count('"') == 2 * proof.records * width)
-        )
+        text = (self._proof.clean or self._without_quotes()).replace("\r\n", "\n")
+        records, width = self._proof.records, self._stride - 1
+        as_counted = text.count("\n") == records and text.count(",") == records * (width - 1)
         return text if as_counted and ESCAPE not in text and "\r" not in text else ""
+
+    def _without_quotes(self) -> str:
+        """The text of records in which every cell is quoted; empty if quotes or CRs are in cells."""
+        raw, cells = self._proof.raw, self._proof.records * (self._stride - 1)
+        if raw.count('"') != 2 * cells or raw.count("\r") != raw.count('"\r\n'):
+            return ""
+        return raw.replace('"', "")
 
     def record(self, row: int) -> Record:
         """One record with its place and its text."""
