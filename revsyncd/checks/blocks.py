@@ -8,7 +8,7 @@ from typing import Protocol
 from revsyncd.checks.proof import ESCAPE, Proof, records_of
 from revsyncd.checks.structure import Record
 
-_CHUNK = 120
+_LONG = 240  # characters
 
 
 class Rows(Protocol):
@@ -143,15 +143,15 @@ class Proven:
     @cached_property
     def may_be_long(self) -> bool:
         """See `Rows`."""
-        # A cell of 240 characters covers one whole chunk of 120, wherever it begins.
-        text, edges = self._text, self._edges
-        if len(edges) == 1:
-            return any(edges[0] not in text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK))
-        delimiter, newline = edges
-        for at in range(0, len(text), _CHUNK):
-            chunk = text[at : at + _CHUNK]
-            if delimiter not in chunk and newline not in chunk:
-                return True
+        text, at, first, last = self._text, 0, self._edges[0], self._edges[-1]
+        while at + _LONG < len(text):
+            # From one edge to the last that is near enough: a long cell leaves none.
+            behind = text.rfind(first, at, at + _LONG)
+            if behind < 0:
+                behind = text.rfind(last, at, at + _LONG)
+                if behind < 0:
+                    return True
+            at = behind + 1
         return False
 
     @cached_property

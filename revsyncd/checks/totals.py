@@ -126,8 +126,13 @@ class Totals:
         added = [s.add(cells) for s, cells in zip(self.sums.values(), columns, strict=True)]
         if not self._by:
             return
+        counts = Counter(keys)
+        if len(counts) == 1:  # neighbours are often alike
+            (key,) = counts
+            self._add_to_group(key, len(keys), [a.total() for a in added])
+            return
         parts = [a.by_key(keys) for a in added]
-        for key, records in Counter(keys).items():
+        for key, records in counts.items():
             self._add_to_group(key, records, [sums[key] for sums in parts])
 
     def merge(self, other: "Totals") -> None:
