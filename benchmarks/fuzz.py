@@ -18,10 +18,26 @@ from plain_machine import PlainRecord, read
 from revsyncd.checks import mixed
 from revsyncd.checks.mixed import BlockReader, Blocks
 from revsyncd.checks.structure import Record
+from revsyncd.checks.writing import csv_lines
 
 PLAIN = ("", "a", "bb", " ", "1.50")
 QUOTED = ('""', '"a"', '"a,b"', '"a\r\nb"', '"a""b"', '"\n"', '""""', '","', '"\r\n"', '"a"",""b"')
-SPOILED = ('a"', '"a"b', '"a', 'a"b"', '"', "\r", "a\rb", '"a"\r', '""a', "a\n", '"\n', '\n"')
+SPOILED = (
+    '"a\r"',
+    '"\r"',
+    'a"',
+    '"a"b',
+    '"a',
+    'a"b"',
+    '"',
+    "\r",
+    "a\rb",
+    '"a"\r',
+    '""a',
+    "a\n",
+    '"\n',
+    '\n"',
+)
 LINE_ENDS = ("\n", "\r\n")
 
 
@@ -41,6 +57,14 @@ def text_of(chance: random.Random) -> str:
     lines = [",".join(row) + (end if chance.random() > spoil else "\n\n") for row in rows]
     text = ",".join(header) + end + "".join(lines)
     return text if chance.random() > spoil else text[: -chance.randint(1, 4)]
+
+
+def sent_as_is(blocks: Blocks) -> None:
+    """What would be sent as it stands is the same as what a writer of CSV makes of the cells."""
+    for block in blocks:
+        if not isinstance(block, list) and block.clean:
+            lines = csv_lines([record.fields for record in block.records()])
+            assert block.clean.replace("\n", "\r\n") == "".join(lines), block.clean
 
 
 def as_plain(blocks: Blocks) -> list[PlainRecord]:
@@ -68,6 +92,7 @@ def round_of(seed: int) -> None:
     for at in range(0, len(text), size):
         blocks += reader.feed(text[at : at + size], suspect=chance.random() < 0.5)
     blocks += reader.feed("", final=True)
+    sent_as_is(blocks)
     found, expected = as_plain(blocks), read(text, ",", limit)
     assert found == expected, f"seed {seed}: {text!r}\n{found}\n{expected}"
 

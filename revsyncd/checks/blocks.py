@@ -8,7 +8,7 @@ from typing import Protocol
 from revsyncd.checks.proof import ESCAPE, Proof, records_of
 from revsyncd.checks.structure import Record
 
-_CHUNK = 120
+_LONG = 240  # characters
 
 
 class Rows(Protocol):
@@ -103,15 +103,17 @@ class Proven:
         """The records, joined by commas and ended by LF, if no cell needs quotes; else empty."""
         if self._delimiter != ",":
             return ""
-        proof, width = self._proof, self._stride - 1
-        text = proof.clean or proof.raw.replace('"', "")
-        text = text.replace("\r\n", "\n")
-        as_counted = (
-            text.count("\n") == proof.records
-            and text.count(",") == proof.records * (width - 1)
-            and (proof.clean or proof.raw.count('"') == 2 * proof.records * width)
-        )
+        text = (self._proof.clean or self._without_quotes()).replace("\r\n", "\n")
+        records, width = self._proof.records, self._stride - 1
+        as_counted = text.count("\n") == records and text.count(",") == records * (width - 1)
         return text if as_counted and ESCAPE not in text and "\r" not in text else ""
+
+    def _without_quotes(self) -> str:
+        """The text of records in which every cell is quoted; empty if quotes or CRs are in cells."""
+        raw, cells = self._proof.raw, self._proof.records * (self._stride - 1)
+        if raw.count('"') != 2 * cells or raw.count("\r") != raw.count('"\r\n'):
+            return ""
+        return raw.replace('"', "")
 
     def record(self, row: int) -> Record:
         """One record with its place and its text."""
@@ -141,15 +143,15 @@ class Proven:
     @cached_property
     def may_be_long(self) -> bool:
         """See `Rows`."""
-        # A cell of 240 characters covers one whole chunk of 120, wherever it begins.
-        text, edges = self._text, self._edges
-        if len(edges) == 1:
-            return any(edges[0] not in text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK))
-        delimiter, newline = edges
-        for at in range(0, len(text), _CHUNK):
-            chunk = text[at : at + _CHUNK]
-            if delimiter not in chunk and newline not in chunk:
-                return True
+        text, at, first, last = self._text, 0, self._edges[0], self._edges[-1]
+        while at + _LONG < len(text):
+            # From one edge to the last that is near enough: a long cell leaves none.
+            behind = text.rfind(first, at, at + _LONG)
+            if behind < 0:
+                behind = text.rfind(last, at, at + _LONG)
+                if behind < 0:
+                    return True
+            at = behind + 1
         return False
 
     @cached_property

@@ -198,10 +198,13 @@ class Prover:
 
     def _unescape(self, clean: str, cells: list[str]) -> None:
         """Give the cells back what was escaped in them."""
-        begin = index = 0
+        begin = record = line = 0
         while (at := clean.find(ESCAPE, begin)) >= 0:
-            # A newline stands for two delimiters in `cells`, with an END between them.
-            index += clean.count(self._delimiter, begin, at) + 2 * clean.count("\n", begin, at)
+            newlines = clean.count("\n", line, at)
+            if newlines:
+                record += newlines
+                line = clean.rfind("\n", line, at) + 1
+            index = record * (self._width + 1) + clean.count(self._delimiter, line, at)
             cells[index] = (
                 cells[index]
                 .replace(_DELIMITER, self._delimiter)

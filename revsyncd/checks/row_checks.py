@@ -163,30 +163,41 @@ def _places_of_fields(places: dict[str, int]) -> dict[str, int]:
 
 
 def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:
-    combinations = _combinations(group, rows)
-    new = set(combinations) - group.good
-    bad = {seen: found for seen in new if (found := group.judge(seen))}
+    combinations, seen = _combinations(group, rows)
+    new = set(seen.values()) - group.good
+    bad = {whole: found for whole in new if (found := group.judge(whole))}
     if len(new) < REMEMBERED:
         if len(group.good) + len(new) > REMEMBERED:
             group.good.clear()
         group.good |= new - bad.keys()
     if not bad:
         return
-    for row in compress(range(len(combinations)), map(bad.__contains__, combinations)):
-        for place, finding in bad[combinations[row]]:
+    at_fault = {part: bad[whole] for part, whole in seen.items() if whole in bad}
+    for row in compress(range(len(combinations)), map(at_fault.__contains__, combinations)):
+        for place, finding in at_fault[combinations[row]]:
             yield RowFinding(row, place, finding)
 
 
-def _combinations(group: _Group, rows: Rows) -> list[tuple[Any, ...]]:
-    """What the group sees of each record.
+Seen = tuple[Any, ...]
+
+
+def _combinations(group: _Group, rows: Rows) -> tuple[list[Seen], dict[Seen, Seen]]:
+    """What differs between the records in what the group sees, and for each such part the whole.
 
     To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
     """
-    seen: list[Iterable[Any]] = []
+    varying: list[Iterable[Any]] = []
+    slots: list[int] = []  # where a column stands among the varying; -1: it is filled everywhere
     for place, filled in group.columns:
         cells = rows.column(place)
-        if filled:
-            seen.append(map(bool, cells) if "" in cells else [True] * len(cells))
+        if filled and "" not in cells:
+            slots.append(-1)
         else:
-            seen.append(cells)
-    return list(zip(*seen, strict=True))
+            slots.append(len(varying))
+            varying.append(map(bool, cells) if filled else cells)
+    parts = list(zip(*varying, strict=True)) if varying else [()] * len(rows)
+    distinct = set(parts)
+    if len(varying) == len(slots):
+        return parts, dict(zip(distinct, distinct, strict=True))
+    wholes = {part: tuple(slot < 0 or part[slot] for slot in slots) for part in distinct}
+    return parts, wholes

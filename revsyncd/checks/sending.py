@@ -100,7 +100,7 @@ class Sending:
             ordered = [self._column(columns, index, len(rows)) for index in self._sent]
             return csv_lines(zip(*ordered, strict=True))
         if clean := rows.clean:
-            return clean.replace("\n", "\r\n").splitlines(keepends=True)
+            return [f"{line}\r\n" for line in clean.split("\n")[:-1]]
         return [_line(rows.record(row)) for row in range(len(rows))]
 
 

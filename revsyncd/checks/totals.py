@@ -67,14 +67,17 @@ def addends(values: Sequence[str]) -> Addends:
 
 
 def _at_one_scale(values: Sequence[str]) -> Addends | None:
-    if not all_plain(values) or max(map(len, values), default=0) > _LONGEST_QUICK:
+    text = "\n".join(values)
+    if len(text) > _LONGEST_QUICK and max(map(len, values)) > _LONGEST_QUICK:
         return None
     first = next(filter(None, values), "")
     scale = len(first.partition(".")[2])
-    points = {value[-scale - 1 : -scale] for value in values if value} if scale else {"."}
-    if points != {"."} or (not scale and any("." in value[:-1] for value in values)):
+    points = {v[-scale - 1 : -scale] for v in values if v} if scale else {"."}
+    if points != {"."} or (not scale and "." in text) or not all_plain(values):
         return None
-    digits = [value.replace(".", "") or "0" for value in values]
+    digits = text.replace(".", "").split("\n")
+    if "" in digits:
+        digits = [digit or "0" for digit in digits]
     return Addends(list(map(int, digits)), scale)
 
 
@@ -123,8 +126,13 @@ class Totals:
         added = [s.add(cells) for s, cells in zip(self.sums.values(), columns, strict=True)]
         if not self._by:
             return
+        counts = Counter(keys)
+        if len(counts) == 1:  # neighbours are often alike
+            (key,) = counts
+            self._add_to_group(key, len(keys), [a.total() for a in added])
+            return
         parts = [a.by_key(keys) for a in added]
-        for key, records in Counter(keys).items():
+        for key, records in counts.items():
             self._add_to_group(key, records, [sums[key] for sums in parts])
 
     def merge(self, other: "Totals") -> None:

@@ -91,6 +91,8 @@ def test_any_cutting_gives_what_the_plain_machine_gives(text: str, size: int, li
 
 @settings(max_examples=500, deadline=None)
 @given(almost_csv(), st.integers(1, 40))
+@example('h,h\n"","\r"\n', 40)
+@example('h,h\r\n"","\r"\n"","a"\r\n', 40)
 def test_what_may_be_sent_as_it_stands_is_exact(text: str, size: int) -> None:
     """`clean` is the records with commas and newlines alone, or nothing."""
     for block in blocks_of(in_pieces(text, size)):

@@ -100,6 +100,15 @@ def test_cells_arrive_as_dropped(
     assert all(part.records <= most for part in result.parts)
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_only_newlines_end_a_line(examine: Examine, parts_directory: Path, quote: str) -> None:
+    """What Unicode calls a line or paragraph separator is a character like others."""
+    cells = ["a\u2028b", "c\u2029d", "1", ""]
+    row = ",".join(quote + cell + quote for cell in cells) + "\r\n"
+    result = examine(HEADER + row * 40, preparation=Preparation(parts_directory, 100))
+    assert rows(result.parts[0])[1:] == [cells] * 40
+
+
 def test_columns_are_sent_in_the_mappings_order_under_its_labels(
     examine: Examine, parts_directory: Path
 ) -> None:
