@@ -323,10 +323,8 @@ def test_a_claimed_file_that_goes_on_growing_settles_anew(
     assert bodies(tenant) == [file.read_bytes()]
 
 
-LARGE: Sequence[int] = (
-    9_000_000,
-    2048,
-)  # bytes, and of each record; more than the kernel's buffers
+# Bytes, and of each record: more than the kernel's buffers, cells the tenant does not refuse as too long.
+LARGE: Sequence[int] = (9_000_000, 1024)
 FAST = 80_000  # Kbit/s
 
 
