@@ -149,4 +149,6 @@ def _cell(value: Any) -> str:
 
 def _new(path: Path) -> Any:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    return open(os.open(path, flags, 0o600), "w", encoding="utf-8", newline="")  # noqa: PTH123  (a descriptor, closed by the caller)
+    # What JSON escapes and UTF-8 can't hold, half of a pair, stays escaped.
+    odd = "backslashreplace"
+    return open(os.open(path, flags, 0o600), "w", encoding="utf-8", errors=odd, newline="")  # noqa: PTH123  (a descriptor, closed by the caller)

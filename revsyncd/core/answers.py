@@ -19,7 +19,8 @@ _TAG = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BROKEN_DATA = re.compile(r"\s*(?:<|\{|\[\s*[\[{\"\]])")  # XML, or JSON that is none
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+# With a scheme, or without one but with a query: the query is where a signature stands.
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|\S+\?\S+=\S+", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SUCCESS = re.compile(r"(?:success|succeeded|ok\b|accepted|received|staged|true\b)", re.IGNORECASE)
 _ERROR = re.compile(r"(?:error|fail|reject|invalid|denied|unauthori[sz]ed|false\b)", re.IGNORECASE)

@@ -90,6 +90,7 @@ MOVES: dict[State, dict[Event, State]] = {
     State.CLOSED: {
         Event.CHANGED: State.LISTED,
         Event.START_OVER: State.LISTED,
+        Event.TAKEN_BACK: State.WRITTEN,
         Event.REISSUED: State.SUPERSEDED,
     },
     State.SUPERSEDED: {},
@@ -211,6 +212,10 @@ class Batch:
         made = self.made_at
         return self.listed_at if made is None else min(made, self.listed_at)
 
+    def on_word(self, verb: str) -> bool:
+        """Whether this is what a person last asked for."""
+        return self.word is not None and self.word.get("verb") == verb
+
     def evolve(self, **changes: Any) -> Self:
         """The same issue with other values."""
         return replace(self, **changes)
@@ -272,6 +277,8 @@ def compare(row: Listed | None, known: Batch | None) -> Finding:
     if known.state is State.CONFIRMING:
         gone = row is None or row.transferred
         return Finding.CONFIRMED if gone else Finding.NOTHING
+    if known.state is State.LISTED and known.on_word("fetch"):
+        return Finding.NOTHING  # a person wants it all the same
     return Finding.WITHDRAWN if known.state in _OPEN else Finding.NOTHING
 
 
@@ -284,7 +291,9 @@ def _ready(row: Listed, known: Batch) -> Finding:
     match known.state:
         case State.CONFIRMING:
             return Finding.NOT_CONFIRMED
-        case State.WITHDRAWN:
+        case State.CLOSED if known.on_word("close"):
+            return Finding.AS_BEFORE
+        case State.WITHDRAWN | State.CLOSED:
             return Finding.BACK if known.published else Finding.CHANGED
     return Finding.AS_BEFORE
 

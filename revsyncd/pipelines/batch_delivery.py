@@ -41,11 +41,14 @@ class Delivering:
         try:
             await off_loop(outbox.publish, data, manifest, target)
         except outbox.FileGone as error:
+            # Recorded first: with both hidden names gone it would pass for published after a crash.
+            held = await self.hold(batch, hold(batch.batch, Reason.FILE_MISSING, error.message))
             await off_loop(outbox.discard, [manifest])
-            return await self.hold(batch, hold(batch.batch, Reason.FILE_MISSING, error.message))
+            return held
         except outbox.NameTaken:
+            anew = await self._move(batch, Event.START_OVER, prepared=None, file="", place="")
             await off_loop(outbox.discard, [data, manifest])
-            return await self._move(batch, Event.START_OVER, prepared=None, file="", place="")
+            return anew
         return await self._published(batch)
 
     async def _published(self, batch: Batch) -> Batch:
@@ -65,10 +68,10 @@ class Delivering:
         )
         return moved
 
-    async def hold(self, batch: Batch, why: Hold) -> Batch:
-        """A person must look."""
-        changes = {"reason": why.reason, "message": why.message, "next_step": why.next_step}
-        moved = await self._move(batch, Event.SET_ASIDE, prepared=None, **changes)
+    async def hold(self, batch: Batch, why: Hold, **more: object) -> Batch:
+        """A person must look; `more` is recorded in the same step."""
+        words = {"reason": why.reason, "message": why.message, "next_step": why.next_step}
+        moved = await self._move(batch, Event.SET_ASIDE, prepared=None, **words, **more)
         _tell_held(moved)
         return moved
 
@@ -99,13 +102,15 @@ class Delivering:
     async def _refused(
         self, batch: Batch, seen: Acknowledgement, reason: Reason, message: str
     ) -> Batch:
+        """Hold it in the step that records why: a noted .ack alone would let it be confirmed."""
         why = hold(batch.batch, reason, message)
-        noted = await self._note(batch, "acknowledged", seen)
         if batch.state is not State.HELD:
-            return await self.hold(noted, why)
+            return await self.hold(batch, why, acknowledged=seen)
         words = {"reason": reason, "message": message, "next_step": why.next_step}
         it = self._instance
-        return await it.ledger.run(it.ledger.batches.note, noted, "held otherwise", **words)
+        return await it.ledger.run(
+            it.ledger.batches.note, batch, "held otherwise", acknowledged=seen, **words
+        )
 
     async def _note(self, batch: Batch, what: str, seen: Acknowledgement) -> Batch:
         it = self._instance

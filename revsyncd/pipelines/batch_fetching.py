@@ -171,7 +171,7 @@ class Fetching:
         used = await it.ledger.run(it.ledger.batches.names_in, place)
         name = await off_loop(outbox.choose, it.root / place, wanted, used)
         manifest = self._manifest(batch, found, name)
-        content = json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n"
+        content = _json(manifest)
         data, beside = self._temporary(batch, "data"), self._temporary(batch, "manifest")
         with folder_errors(it.config.outbox):
             await off_loop(found.path.replace, data)
@@ -215,6 +215,12 @@ class Fetching:
             "reissue_of": batch.reissue_of,
             "written_at": utc(self._instance.clock.now()),
         }
+
+
+def _json(manifest: dict[str, object]) -> bytes:
+    """UTF-8; what is none, in a header for example, stands there as the escape that JSON has for it."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _not_summed(result: GlResult) -> str:

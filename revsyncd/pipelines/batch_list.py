@@ -56,7 +56,7 @@ class BatchList:
             case Finding.WITHDRAWN if known is not None:
                 await self._withdrawn(row, known)
             case Finding.BACK if known is not None:
-                await self._move(known, Event.TAKEN_BACK, message="", next_step="")
+                await self._back(known)
             case Finding.CONFIRMED if known is not None:
                 await self._delivering.confirmed(known)
             case Finding.NOT_CONFIRMED if known is not None:
@@ -88,13 +88,19 @@ class BatchList:
 
     async def _changed(self, row: Listed, known: Batch) -> None:
         """Nothing of it was published: it is simply fetched as it is now."""
-        event = Event.CHANGED
-        if known.state is State.FETCHED:
-            home = self._instance.root / known.place.removesuffix("/.held")
-            await off_loop(outbox.discard, [home / name for name in known.prepared or ()])
-            event = Event.START_OVER
+        event = Event.START_OVER if known.state is State.FETCHED else Event.CHANGED
         now = self._instance.clock.now()
         await self._move(known, event, **cleared(), **_of(row, now), listed_at=now)
+        # Only now: without its hidden names what was prepared would pass for published.
+        home = self._instance.root / known.place.removesuffix("/.held")
+        await off_loop(outbox.discard, [home / name for name in known.prepared or ()])
+
+    async def _back(self, known: Batch) -> None:
+        """It is ready again as it was; what the ERP said of a held one is looked at anew."""
+        changes: dict[str, Any] = {"reason": None, "message": "", "next_step": ""}
+        if known.state is State.CLOSED:
+            changes["acknowledged"] = None
+        await self._move(known, Event.TAKEN_BACK, **changes)
 
     async def _withdrawn(self, row: Listed | None, known: Batch) -> None:
         """Somebody changed its status; where people confirm, or it was held, that is how it ends."""

@@ -133,9 +133,12 @@ class Outbound:
         if not await self._list_now():
             return False
         went_well = True
-        for batch in sorted(await self._open(), key=by_id):
-            if not self._instance.stopping:
+        for known in sorted(await self._open(), key=by_id):
+            # As it is now: the list that another one's confirm began with may have changed it.
+            batch = await self._latest(known.batch)
+            if batch is not None and not self._instance.stopping:
                 went_well &= await self._guarded(batch)
+                await self._tell_late()
         return went_well
 
     async def _guarded(self, batch: Batch) -> bool:
@@ -153,6 +156,12 @@ class Outbound:
             return False
         except OSError as error:
             await self._failed(batch, f"{error.strerror or error}", "")
+            return False
+        except Exception as error:  # a fault of ours in one batch must not stop the others
+            log.exception("service.traceback", **facts(batch), service="outbound")
+            await self._failed(
+                batch, f"a fault of ours ({type(error).__name__})", "Please report it."
+            )
             return False
         self._told.discard(batch.batch)
         return True

@@ -78,3 +78,12 @@ def test_joined_pages_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(TooLarge):
         joined(tmp_path, json.dumps([{"id": "x" * 100}]), most=50)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_pair_stays_escaped(tmp_path: Path) -> None:
+    """JSON may hold what UTF-8 can't: it is written as it was escaped, and nothing breaks."""
+    join = PageJoin(tmp_path / "file", 1000)
+    assert join.add(rb'[{"a\ud800": "x\udc00y"}]') == 1
+    join.finish()
+    join.close()
+    assert (tmp_path / "file").read_bytes() == b"a\\ud800\r\nx\\udc00y\r\n"

@@ -12,7 +12,7 @@ from revsyncd.core.answer_words import (
     says_nothing_is_known,
     says_template_is_unknown,
 )
-from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, one_line, read
+from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, one_line, read, without_urls
 
 
 def understood(body: Any, **more: Any) -> Reading:
@@ -293,3 +293,9 @@ def test_no_body_makes_reading_break(body: bytes) -> None:
     request_id(reading, success=True)
     staged_counts([*reading.words, *reading.logs])
     assert "\n" not in reading.message
+
+
+def test_no_address_is_left_in_the_tenants_words() -> None:
+    """Neither with a scheme nor without one: a signed address is a secret as a whole."""
+    told = "try https://host/a?X=1 or host/k?X-Amz-Signature=abc now"
+    assert without_urls(told) == "try (an address) or (an address) now"

@@ -77,7 +77,10 @@ def test_ready_is_ready_in_any_case(status: str) -> None:
         (None, known(State.CONFIRMED, published=True), Finding.NOTHING),
         (ROW, known(State.WITHDRAWN, published=True), Finding.BACK),
         (ROW, known(State.WITHDRAWN), Finding.CHANGED),
-        (ROW, known(State.CLOSED), Finding.AS_BEFORE),
+        (ROW, known(State.CLOSED), Finding.CHANGED),
+        (ROW, known(State.CLOSED, published=True), Finding.BACK),
+        (ROW, known(State.CLOSED).evolve(word={"verb": "close"}), Finding.AS_BEFORE),
+        (None, known(State.LISTED).evolve(word={"verb": "fetch"}), Finding.NOTHING),
         (None, known(State.CLOSED), Finding.NOTHING),
     ],
 )

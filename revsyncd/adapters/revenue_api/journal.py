@@ -3,6 +3,7 @@
 Source: docs/revenue-api.md, 7. What the tenant says is told without any address that stands in it.
 """
 
+import re
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from revsyncd.adapters.gl_pages import PageJoin, PageUnreadable
 from revsyncd.adapters.partial import Partial, off_loop
 from revsyncd.adapters.revenue_api.report import ReportDownload
 from revsyncd.adapters.revenue_api.signed_in import SignedInCalls
-from revsyncd.adapters.revenue_api.transport import LARGE, Call, SignedUrl, Transport
+from revsyncd.adapters.revenue_api.transport import LARGE, SMALL, Call, SignedUrl, Transport
 from revsyncd.core.answer_words import says_nothing_is_known
 from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, read, without_urls
 from revsyncd.core.batch import Listed
@@ -26,6 +27,7 @@ LARGEST_PAGE = 4 * LARGE  # bytes
 MOST_PAGES = 1_000_000
 TRIES = 5  # of one page, or of one file, in a row
 RETRIES = Pace(first=1.0, factor=2.0, most=30.0)  # after a cut
+_NO_ROW = re.compile(r"\b0\s+row", re.IGNORECASE)
 _JSON_STARTS = (b"[", b"{")
 
 
@@ -53,10 +55,11 @@ class JournalApi:
         raise Unreachable(f"GET {path}: HTTP {answer.status}: {without_urls(reading.message)}")
 
     async def confirm(self, batch: str) -> None:
-        """Have a batch marked as transferred. Raises NotReady where the tenant refuses."""
+        """Have a batch marked as transferred. Raises NotReady unless the tenant says that it did so."""
         answer = await self._calls.call(Call("PUT", f"/v1/journal/batch/status/{_segment(batch)}"))
         reading = read(answer)
-        if not answer.is_2xx or reading.tone is Tone.ERROR:
+        said = answer.is_2xx and reading.tone is Tone.SUCCESS
+        if not said or any(map(_NO_ROW.search, reading.words)):
             told = without_urls(reading.message) or f"HTTP {answer.status}"
             raise NotReady(f"the tenant does not mark batch {batch} as transferred: {told}")
 
@@ -165,7 +168,7 @@ class JournalApi:
             return b""
         if not answer.complete:
             raise Unreachable(f"page {number} of batch {batch} was cut")
-        if _looks_like_a_page(answer):
+        if _looks_like_a_page(answer) and not _is_an_error(answer):
             return answer.body
         reading = read(answer)
         if says_nothing_is_known(reading.words) or (answer.is_2xx and not answer.body.strip()):
@@ -202,6 +205,11 @@ def _missing(answer: Answer) -> bool:
 def _looks_like_a_page(answer: Answer) -> bool:
     """A page is read elsewhere: it is long, and only its list is of interest."""
     return answer.is_2xx and answer.body.lstrip()[:1] in _JSON_STARTS
+
+
+def _is_an_error(answer: Answer) -> bool:
+    """A success by HTTP that says it is none: its empty list is not the end of the batch."""
+    return len(answer.body) <= SMALL and read(answer).tone is Tone.ERROR
 
 
 def _address(reading: Reading) -> str:

@@ -141,9 +141,16 @@ class ReportDownload:
                     yield stream
                     return
                 location = stream.headers.get("location", "")
-            url = SignedUrl(urljoin(url.text, location))
+            url = _joined(url, location)
             require_safe(url)
         raise NotServed("the signed URL's host redirects again and again")
+
+
+def _joined(url: SignedUrl, location: str) -> SignedUrl:
+    try:
+        return SignedUrl(urljoin(url.text, location))
+    except ValueError:
+        raise NotServed("the signed URL's host redirects to what is no address") from None
 
 
 def _require_ok(stream: Stream) -> None:
