@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from revsyncd import __version__
 from revsyncd.adapters import outbox
 from revsyncd.adapters.disk import folder_errors
@@ -82,7 +84,8 @@ class Fetching:
             if aside is not None:
                 return await self._prepared(batch, aside)
         finally:
-            await off_loop(outbox.discard, list(self._scraps(batch)))
+            with anyio.CancelScope(shield=True):  # also when the time for it is over
+                await off_loop(outbox.discard, list(self._scraps(batch)))
         raise self._failed(batch, misses)
 
     @property

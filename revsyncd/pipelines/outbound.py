@@ -26,6 +26,7 @@ from revsyncd.pipelines.register import Wake
 log = get_logger()
 
 ACK_LOOK = 5.0  # seconds between looks at the outbox while an acknowledgement is awaited
+LONGEST_FETCH = 6 * 3600.0  # seconds; a host that trickles must not hold up all batches for ever
 RETRY = 60.0  # seconds until another look after one in which something failed
 
 
@@ -175,7 +176,12 @@ class Outbound:
 
     async def _fetched(self, fetch: Fetch) -> Batch:
         try:
-            prepared = await self._fetching.fetch(fetch)
+            with anyio.fail_after(LONGEST_FETCH):
+                prepared = await self._fetching.fetch(fetch)
+        except TimeoutError:
+            hours = LONGEST_FETCH / 3600
+            hint = "The host sends too slowly; the other batches go on, this one is tried again."
+            raise Failed(f"not fetched within {hours:g} hours", hint) from None
         except Failed as error:
             if error.held is None:
                 raise

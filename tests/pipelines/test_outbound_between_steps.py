@@ -223,3 +223,22 @@ async def test_a_redirect_to_nowhere_is_only_a_failure(start: Start) -> None:
         it.tenant.trouble.add("redirect", on="/signed/", location="http://[")
         assert not await outbound.look()
         assert (await it.batch(batch.id)).tries == 1
+
+
+async def test_a_host_that_trickles_holds_up_nobody(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download has a longest time; then it is given up, told, and nothing of it is left."""
+    async with start() as it:
+        batch = ready(it)
+        stalled = it.tenant.trouble.add("stall", on="/signed/", at="stored", times=9)
+        monkeypatch.setattr("revsyncd.pipelines.outbound.LONGEST_FETCH", 0.5)
+        async with it.outbound() as outbound:
+            assert not await outbound.look()
+            (line,) = it.log.having("gl.step_failed")
+            assert "not fetched within" in line["error"]
+            assert stalled.met
+            assert list(it.outbox.rglob("*GL_*")) == []
+            it.tenant.trouble.clear()
+            assert await outbound.look()
+        assert (it.outbox / name_of(batch)).exists()
