@@ -87,7 +87,7 @@ def pause(folder: str, path: Path, reason: str) -> int:
 @with_reason
 @with_config
 def resume(folder: str, path: Path, reason: str) -> int:
-    """Go on in FOLDER, or in all, after a pause or a stop on failure."""
+    """Go on after a pause, in FOLDER or in all; a stop on failure is lifted for FOLDER only."""
     return say(load_config(path), "resume", folder, reason)
 
 

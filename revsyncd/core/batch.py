@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.errors import NewerRecord
 
 
 class State(StrEnum):
@@ -229,11 +229,7 @@ class Batch:
         """Read what `to_json` wrote; unknown keys of a newer release are refused by name."""
         unknown = sorted(data.keys() - {f.name for f in fields(cls)})
         if unknown:
-            raise RevsyncdError(
-                f"batch {data.get('batch')} has facts that this release does not know: "
-                + ", ".join(unknown),
-                hint="Install the release that wrote them, or a newer one.",
-            )
+            raise NewerRecord(f"batch {data.get('batch')}", unknown)
         values = dict(data)
         values["state"] = State(values["state"])
         values["reason"] = Reason(values["reason"]) if values.get("reason") else None

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.errors import NewerRecord
 from revsyncd.core.places import Sidecar, shown, sidecar_name
 
 
@@ -255,11 +255,7 @@ class Drop:
         """Read what `to_json` wrote; unknown keys of a newer release are refused by name."""
         unknown = sorted(data.keys() - {f.name for f in fields(cls)})
         if unknown:
-            raise RevsyncdError(
-                f"drop {data.get('drop')} has facts that this release does not know: "
-                + ", ".join(unknown),
-                hint="Install the release that wrote them, or a newer one.",
-            )
+            raise NewerRecord(f"drop {data.get('drop')}", unknown)
         values = dict(data)
         values["state"] = State(values["state"])
         for name in ("permitted", "identity"):

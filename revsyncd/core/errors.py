@@ -4,6 +4,7 @@
 
     RevsyncdError               every error of ours: a message, and a hint that says what to do next
     ├── ConfigError             the configuration can't be used (exit 78)
+    ├── NewerRecord             a record of the ledger that only a newer release can read
     ├── RefusedToStart          another instance, or a ledger that does not fit the root
     ├── LedgerBroken            the ledger can't be written any more: the process must end
     ├── NoSpace                 a disk is full, read-only or failing: wait, nothing is lost
@@ -30,6 +31,17 @@ class RevsyncdError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class NewerRecord(RevsyncdError):
+    """The ledger holds facts that only a newer release knows how to read."""
+
+    def __init__(self, what: str, unknown: list[str]) -> None:
+        """Name the record and the facts that are not known."""
+        super().__init__(
+            f"{what} has facts that this release does not know: " + ", ".join(unknown),
+            hint="Install the release that wrote them, or a newer one.",
+        )
 
 
 class ConfigError(RevsyncdError):

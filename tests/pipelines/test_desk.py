@@ -318,3 +318,23 @@ async def test_a_cancel_during_the_checks_stands(
             await it.log.until("drop.failed", reason="cancelled")
         assert not [line for line in it.log.lines if "exception" in line]
         assert it.stored() == []
+
+
+async def test_a_stop_is_lifted_by_name_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends a pause of everything may not know of a stop on failure: the answer names it."""
+    stops = folder(keys='on_failure = "stop"')
+    async with bench(tmp_path, monkeypatch, folders=stops) as it, it.running():
+        it.drop("bad.csv", it.content(IDS, Ext_Sll_Prc="ten"))
+        await it.log.until("drop.failed", file="bad.csv")
+        assert (await it.ask("pause", "", "period close"))[0]
+        done, answer = await it.ask("resume", "", "closed")
+        assert done
+        assert "still stopped on failure: orders" in answer
+        it.drop("good.csv", it.content(IDS))
+        await it.log.until("drop.checked", file="good.csv")
+        assert it.stored() == []
+        assert (await it.ask("resume", "orders", "looked at"))[0]
+        await it.log.until("drop.done", file="good.csv")
+        assert it.stored() == [IDS]
