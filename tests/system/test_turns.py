@@ -28,10 +28,10 @@ def test_a_folder_waits_for_those_it_comes_after(
     """While a drop of the earlier folder awaits its answer, the later folder's is checked, not sent."""
     wire.plan(Fate.HOLD)
     daemon = make({"later": {"after": ["earlier"]}, "earlier": {}})
-    daemon.site.drop("later.csv", lines("L2"), "later")
     daemon.site.drop("earlier.csv", lines("L1"), "earlier")
     daemon.start()
     wire.wait_met(Fate.HOLD)
+    daemon.site.drop("later.csv", lines("L2"), "later")
     daemon.wait_for("drop.checked", file="later.csv")
     assert sent(tenant) == ["L1"]
     wire.let_go()
