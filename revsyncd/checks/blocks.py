@@ -1,7 +1,8 @@
 """Records that came together, seen column by column: proven in one piece, or read by hand."""
 
+import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from typing import Protocol
 
@@ -9,6 +10,12 @@ from revsyncd.checks.proof import ESCAPE, Proof, records_of
 from revsyncd.checks.structure import Record
 
 _LONG = 240  # characters
+
+
+@cache
+def _from_edge_to_edge(edge: str) -> re.Pattern[str]:
+    """Goes on as long as the next edge is near; of several near ones it takes the last, so it is fast."""
+    return re.compile(f"(?:.{{0,{_LONG}}}{re.escape(edge)})*+", re.DOTALL)
 
 
 class Rows(Protocol):
@@ -87,8 +94,7 @@ class Proven:
         self._number = number
         self._line = line
         self._stride = (len(proof.cells) + 1) // proof.records
-        self._edges = (delimiter, "\n") if proof.clean else ('"',)
-        self._text = proof.clean or proof.raw
+        self._columns: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
         return self._proof.records
@@ -128,31 +134,27 @@ class Proven:
 
     def column(self, index: int) -> Sequence[str]:
         """A column's cells."""
-        return self._proof.cells[index :: self._stride]
+        if index not in self._columns:
+            self._columns[index] = self._proof.cells[index :: self._stride]
+        return self._columns[index]
 
     def may_hold(self, text: str) -> bool:
         """See `Rows`."""
-        return text[-1] in self._text and text in self._text
+        return text[-1] in self._proof.text and text in self._proof.text
 
     def may_begin(self, text: str) -> bool:
         """See `Rows`."""
-        return text[0] in self._text and (
-            any(edge + text in self._text for edge in self._edges) or self._text.startswith(text)
+        searched = self._proof.text
+        return text[0] in searched and (
+            self._proof.edge + text in searched or searched.startswith(text)
         )
 
     @cached_property
     def may_be_long(self) -> bool:
         """See `Rows`."""
-        text, at, first, last = self._text, 0, self._edges[0], self._edges[-1]
-        while at + _LONG < len(text):
-            # From one edge to the last that is near enough: a long cell leaves none.
-            behind = text.rfind(first, at, at + _LONG)
-            if behind < 0:
-                behind = text.rfind(last, at, at + _LONG)
-                if behind < 0:
-                    return True
-            at = behind + 1
-        return False
+        text = self._proof.text
+        near = _from_edge_to_edge(self._proof.edge).match(text)
+        return near is None or len(text) - near.end() > _LONG
 
     @cached_property
     def _texts(self) -> list[str]:

@@ -122,7 +122,7 @@ class BlockReader:
         ):  # the record here is cut by a bad character, too long, or not all there yet
             return 0, fault or end < len(self._text) or len(self._text) - at > self._limit
         number, line = self._by_hand.next_place
-        self._by_hand.pass_over(proof.records, proof.raw.count("\n"))
+        self._by_hand.pass_over(proof.records, proof.lines)
         found.proven(Proven(proof, self._delimiter, number=number, line=line))
         if proof.records >= _WORTH:
             self._run = 1

@@ -9,7 +9,6 @@ the ENDs stand. What can't be proven is left to `revsyncd.checks.structure`, rec
 The text must not hold control characters: `END` and `ESCAPE` are two of them.
 """
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,13 +23,18 @@ _DELIMITER = ESCAPE + "d"
 class Proof(NamedTuple):
     """Whole records from the begin of a text, all of the wanted width.
 
-    `cells` are those of each record and an END, but for the last END. `clean` is the same as text:
-    no quotes, what they covered escaped; empty where the records could be proven without it.
+    `cells` are those of each record and an END, but for the last END; `lines` the physical lines.
+    `text` is what was searched for cells: each of them has `edge` before and behind it, but the first
+    and the last. `clean` has no quotes, and what they covered is escaped; empty where every cell is
+    quoted.
     """
 
     raw: str
     cells: list[str]
     records: int
+    lines: int
+    text: str
+    edge: str
     clean: str
 
 
@@ -43,7 +47,7 @@ class Prover:
         self._width = width
         self._end = f"{delimiter}{END}{delimiter}"
         self._quoted_delimiter = f'"{delimiter}"'
-        self._rest_of_cell = re.compile(f"[^{re.escape(delimiter)}\n]*")
+        self._quoted_end = f'"{delimiter}"{END}"{delimiter}"'
 
     def prove(self, text: str) -> tuple[Proof | None, bool]:
         """The longest prefix of whole records that can be proven, and whether a fault stands behind it.
@@ -69,33 +73,24 @@ class Prover:
         Some of these may belong to a cell. But a text can be read in one way only as cells between
         quotes in which every quote is doubled: if the cut gives such cells, it is the right one.
         """
-        used = max(_behind(whole, '"\n'), _behind(whole, '"\r\n'))
+        used = _behind(whole, '"\n')
+        if "\r" in whole:
+            used = max(used, _behind(whole, '"\r\n'))
         if used * 2 < len(whole) or self._width == 1:
             return None
         raw = whole[:used]
         body = raw[1:].removesuffix("\n").removesuffix("\r").removesuffix('"')
-        cells = self._parted(body.split(self._quoted_delimiter))
-        records = (len(cells) + 1) // (self._width + 1)
-        two_a_cell = raw.count('"') == 2 * self._width * records
-        if not cells or not (two_a_cell or _undoubled(cells)):
+        cut, returned = _replaced(body, '"\r\n"', self._quoted_end) if "\r" in body else (body, 0)
+        cut, plain = _replaced(cut, '"\n"', self._quoted_end)
+        records = returned + plain + 1
+        cells = cut.split(self._quoted_delimiter)
+        if not self._ends_stand_right(cells, records):
             return None
-        return Proof(raw, cells, records, "")
-
-    def _parted(self, cut: list[str]) -> list[str]:
-        """Part each record's last cell from the next one's first; nothing if some are not so joined."""
-        cells = cut[:1]
-        begin = 1
-        for at in range(self._width - 1, len(cut) - 1, self._width - 1):
-            last, line_end, first = cut[at].partition('"\r\n"')
-            if not line_end:
-                last, line_end, first = cut[at].partition('"\n"')
-                if not line_end:
-                    return []
-            cells += cut[begin:at]
-            cells += (last, END, first)
-            begin = at + 1
-        cells += cut[begin:]
-        return cells if self._ends_stand_right(cells, (len(cells) + 1) // (self._width + 1)) else []
+        lines = records + (cut.count("\n") if "\n" in cut else 0)
+        if raw.count('"') == 2 * self._width * records:
+            return Proof(raw, cells, records, lines, raw, '"', "")
+        text = _undoubled(cells)
+        return Proof(raw, cells, records, lines, text, ESCAPE, "") if text else None
 
     def _first_fault(self, pieces: list[str]) -> int:
         """The index of the first piece outside of quotes that is not as it must be; else their count."""
@@ -157,15 +152,18 @@ class Prover:
 
     def _of_width(self, raw: str, clean: str, *, fault: bool) -> tuple[Proof | None, bool]:
         """Cut clean text into cells and prove their count; records before a wrong one are kept."""
-        records = clean.count("\n")
-        cells = clean[:-1].replace("\n", self._end).split(self._delimiter)
+        text, ends = _replaced(clean[:-1], "\n", self._end)
+        records = ends + 1
+        cells = text.split(self._delimiter)
         if not self._ends_stand_right(cells, records) or not self._drop_returns(clean, cells):
             wrong = next(self._wrong_records(clean), 0)
             good = sum(map(len, records_of(raw)[:wrong])) + wrong
             return (self.prove(raw[:good])[0] if wrong else None), True
-        if ESCAPE in clean:
-            self._unescape(clean, cells)
-        return Proof(raw, cells, records, clean), fault
+        lines = records
+        if ESCAPE in text:
+            lines = raw.count("\n")
+            self._unescape(text, cells)
+        return Proof(raw, cells, records, lines, text, self._delimiter, clean), fault
 
     def _ends_stand_right(self, cells: list[str], records: int) -> bool:
         stride = self._width + 1
@@ -180,8 +178,8 @@ class Prover:
         False as well for a blank line that passes for a record where a record is one cell.
         """
         last = cells[self._width - 1 :: self._width + 1]
-        returns = clean.count("\r")
-        if returns:
+        if "\r" in clean:
+            returns = clean.count("\r")
             dropped = [cell.removesuffix("\r") for cell in last]
             if sum(map(len, last)) - sum(map(len, dropped)) != returns:
                 return False
@@ -196,15 +194,11 @@ class Prover:
             if not body or "\r" in body or body.count(self._delimiter) != delimiters:
                 yield index
 
-    def _unescape(self, clean: str, cells: list[str]) -> None:
+    def _unescape(self, text: str, cells: list[str]) -> None:
         """Give the cells back what was escaped in them."""
-        begin = record = line = 0
-        while (at := clean.find(ESCAPE, begin)) >= 0:
-            newlines = clean.count("\n", line, at)
-            if newlines:
-                record += newlines
-                line = clean.rfind("\n", line, at) + 1
-            index = record * (self._width + 1) + clean.count(self._delimiter, line, at)
+        begin = index = 0
+        while (at := text.find(ESCAPE, begin)) >= 0:
+            index += text.count(self._delimiter, begin, at)
             cells[index] = (
                 cells[index]
                 .replace(_DELIMITER, self._delimiter)
@@ -212,26 +206,33 @@ class Prover:
                 .replace(_RETURN, "\r")
                 .replace(_QUOTE, '"')
             )
-            begin = self._end_of_cell(clean, at)
-
-    def _end_of_cell(self, clean: str, at: int) -> int:
-        found = self._rest_of_cell.match(clean, at)
-        return found.end() if found else at
+            begin = text.find(self._delimiter, at)
+            if begin < 0:
+                break
 
 
-def _undoubled(cells: list[str]) -> bool:
-    """Make one quote of each doubled one; False if there are others."""
+def _undoubled(cells: list[str]) -> str:
+    """Make one quote of each doubled one; gives the cells as they were with ESCAPEs between.
+
+    Empty if there are quotes that are not doubled.
+    """
     text = ESCAPE.join(cells)
     begin = index = 0
     while (at := text.find('"', begin)) >= 0:
         index += text.count(ESCAPE, begin, at)
         if '"' in cells[index].replace('""', ""):
-            return False
+            return ""
         cells[index] = cells[index].replace('""', '"')
         begin = text.find(ESCAPE, at)
         if begin < 0:
             break
-    return True
+    return text
+
+
+def _replaced(text: str, old: str, new: str) -> tuple[str, int]:
+    """The text with `new` for each `old`, and how many there were: told by its length, without a count."""
+    changed = text.replace(old, new)
+    return changed, (len(changed) - len(text)) // (len(new) - len(old))
 
 
 def _behind(text: str, wanted: str) -> int:
