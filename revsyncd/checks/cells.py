@@ -1,6 +1,6 @@
 """One column's cells: which break what is asked of them, judged once per distinct value."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from revsyncd.checks.blocks import Rows
@@ -63,20 +63,45 @@ class ColumnCheck:
         self._is_text = ask.type is ColumnType.CHARACTER
         self._is_number = ask.type is ColumnType.NUMBER
         self._good: set[str] = set()
-        self._mostly_new = False
+        self.mostly_new = False  # whether most values of the last block had not been seen before
+
+    @property
+    def asks(self) -> Hashable:
+        """Equal for two checks of which the same is asked as long as nothing is odd."""
+        return self._ask.type, self._ask.required, tuple(self._ask.allowed)
+
+    @property
+    def only_if_odd(self) -> bool:
+        """Whether nothing is asked of the column but what `Oddity` can tell for a whole block."""
+        return self._is_text and not self._ask.required and not self._ask.allowed
+
+    def all_good(self, columns: Sequence[Sequence[str]]) -> bool:
+        """Whether nothing is wrong in several columns of which the same is asked, in no odd block.
+
+        False only means that each must be looked at.
+        """
+        new = set().union(*columns) - self._good
+        if not new:
+            return True
+        if len(new) * 2 > len(columns[0]):
+            return False
+        if not self._surely_good(new, odd=False) and self._judge_all(new):
+            return False
+        self._remember(new)
+        return True
 
     def find(self, rows: Rows, index: int, *, odd: bool) -> list[Found]:
         """Every cell of the column at `index` that breaks a rule, in order.
 
         `odd` says whether the block's texts need a look (see `Oddity`).
         """
-        if not odd and self._is_text and not self._ask.required and not self._ask.allowed:
+        if not odd and self.only_if_odd:
             return []
         values = rows.column(index)
-        if self._mostly_new and self._surely_good(values, odd=odd):
+        if self.mostly_new and self._surely_good(values, odd=odd):
             return []
         new = set(values) - self._good
-        self._mostly_new = len(new) * 2 > len(values)
+        self.mostly_new = len(new) * 2 > len(values)
         if not new:
             return []
         bad = {} if self._surely_good(new, odd=odd) else self._judge_all(new)
@@ -111,3 +136,44 @@ class ColumnCheck:
         if len(self._good) + len(values) > REMEMBERED:
             self._good.clear()
         self._good.update(v for v in values if len(v) <= _LONGEST_REMEMBERED)
+
+
+class Family:
+    """Columns of which the same is asked: looked at together as long as nothing is wrong in any."""
+
+    def __init__(self, checks: dict[int, ColumnCheck]) -> None:
+        """`checks` is column -> its check."""
+        self._checks = checks
+        self._any = next(iter(checks.values()))
+
+    def find(self, rows: Rows, *, odd: bool) -> dict[tuple[int, int], Finding]:
+        """(row, column) -> what is wrong there; `odd` as in `ColumnCheck.find`."""
+        if odd:
+            return self._find_in(self._checks, rows, odd=True)
+        if self._any.only_if_odd:
+            return {}
+        few = [rows.column(index) for index, check in self._checks.items() if not check.mostly_new]
+        if not few or not self._any.all_good(few):
+            return self._find_in(self._checks, rows, odd=False)
+        return self._find_in(
+            {index: check for index, check in self._checks.items() if check.mostly_new},
+            rows,
+            odd=False,
+        )
+
+    def _find_in(
+        self, checks: dict[int, ColumnCheck], rows: Rows, *, odd: bool
+    ) -> dict[tuple[int, int], Finding]:
+        return {
+            (row, index): finding
+            for index, check in checks.items()
+            for row, finding in check.find(rows, index, odd=odd)
+        }
+
+
+def families(checks: dict[int, ColumnCheck]) -> list[Family]:
+    """The checks, column -> check, put together by what they ask."""
+    found: dict[Hashable, dict[int, ColumnCheck]] = {}
+    for index, check in checks.items():
+        found.setdefault(check.asks, {})[index] = check
+    return [Family(alike) for alike in found.values()]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from revsyncd.checks.blocks import Rows
-from revsyncd.checks.cells import ColumnCheck, Oddity
+from revsyncd.checks.cells import ColumnCheck, Oddity, families
 from revsyncd.checks.contract import CheckJob
 from revsyncd.checks.header import Header, folded
 from revsyncd.checks.judges import Ask, Finding
@@ -47,10 +47,12 @@ class ColumnChecks:
         dates = date_mask(job)
         asks = _asks(job, header)
         self._oddity = Oddity(problems.is_on)
-        self._checks = {
-            index: ColumnCheck(ask, self._numbers, dates, problems.is_on)
-            for index, ask in sorted(asks.items())
-        }
+        self._families = families(
+            {
+                index: ColumnCheck(ask, self._numbers, dates, problems.is_on)
+                for index, ask in sorted(asks.items())
+            }
+        )
         self._number_columns = [i for i, ask in asks.items() if ask.type is ColumnType.NUMBER]
         names = {ask.name: index for index, ask in asks.items() if ask.name}
         self._row_checks = RowChecks(names, self._numbers, dates, problems.is_on)
@@ -117,11 +119,9 @@ class ColumnChecks:
 
     def _report(self, rows: Rows, damaged: set[tuple[int, int]]) -> None:
         odd = self._oddity.may_be_in(rows)
-        found = {
-            (row, index): finding
-            for index, check in self._checks.items()
-            for row, finding in check.find(rows, index, odd=odd)
-        }
+        found: dict[tuple[int, int], Finding] = {}
+        for family in self._families:
+            found.update(family.find(rows, odd=odd))
         # One defect, one code: a cell that is wrong by itself breaks no rule of the record besides.
         for row, index, finding in (*self._organisation.find(rows), *self._row_checks.find(rows)):
             found.setdefault((row, index), finding)

@@ -36,12 +36,13 @@ class Keys:
     def __init__(self) -> None:
         """Begin empty. Buckets keep what must be sorted at once small."""
         self._buckets = [array("q") for _ in range(_BUCKETS)]
+        self._into = [bucket.append for bucket in self._buckets]
 
     def add(self, values: Iterable[str]) -> None:
         """Remember the cells of a batch; an empty cell is no key."""
-        buckets = self._buckets
+        into = self._into
         for hashed in map(hash, filter(None, values)):
-            buckets[hashed & 0xFF].append(hashed)
+            into[hashed & 0xFF](hashed)
 
     def merge(self, buckets: Iterable[bytes]) -> None:
         """Add what another one has kept (see `kept`)."""

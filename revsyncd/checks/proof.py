@@ -56,7 +56,7 @@ class Prover:
         """
         whole = text[: text.rfind("\n") + 1]
         if '"' not in whole:
-            return self._of_width(whole, whole, fault=False) if whole else (None, False)
+            return self._of_width(whole, (whole, 0), fault=False) if whole else (None, False)
         if whole.startswith('"') and (proof := self._all_quoted(whole)):
             return proof, False
         pieces = whole.split('"')
@@ -73,17 +73,17 @@ class Prover:
         Some of these may belong to a cell. But a text can be read in one way only as cells between
         quotes in which every quote is doubled: if the cut gives such cells, it is the right one.
         """
-        used = _behind(whole, '"\n')
-        if "\r" in whole:
-            used = max(used, _behind(whole, '"\r\n'))
+        used = _behind_quoted_end(whole)
         if used * 2 < len(whole) or self._width == 1:
             return None
         raw = whole[:used]
         body = raw[1:].removesuffix("\n").removesuffix("\r").removesuffix('"')
-        cut, returned = _replaced(body, '"\r\n"', self._quoted_end) if "\r" in body else (body, 0)
-        cut, plain = _replaced(cut, '"\n"', self._quoted_end)
-        records = returned + plain + 1
-        cells = cut.split(self._quoted_delimiter)
+        cut, records, cells = body, 1, [""]
+        for line_end in ('"\r\n"', '"\n"') if "\r" in body else ('"\n"',):
+            if not self._ends_stand_right(cells, records):
+                cut, found = _replaced(cut, line_end, self._quoted_end)
+                records += found
+                cells = cut.split(self._quoted_delimiter)
         if not self._ends_stand_right(cells, records):
             return None
         lines = records + (cut.count("\n") if "\n" in cut else 0)
@@ -134,24 +134,22 @@ class Prover:
     def _ends_well(self, piece: str) -> bool:
         return piece.endswith((self._delimiter, "\n"))
 
-    def _cleaned(self, pieces: list[str]) -> str:
-        """The text without quotes, what they covered escaped."""
-        inside = '"'.join(pieces[1::2])
-        for covered, escape in (
-            (self._delimiter, _DELIMITER),
-            ("\n", _NEWLINE),
-            ("\r", _RETURN),
-        ):
-            inside = inside.replace(covered, escape)
+    def _cleaned(self, pieces: list[str]) -> tuple[str, int]:
+        """The text without quotes, what they covered escaped, and how many newlines they covered."""
+        inside, newlines = _replaced('"'.join(pieces[1::2]), "\n", _NEWLINE)
+        inside = inside.replace(self._delimiter, _DELIMITER).replace("\r", _RETURN)
         if inside:
             pieces[1::2] = inside.split('"')
         doubled = pieces[2:-1:2]
         if "" in doubled:
             pieces[2:-1:2] = [piece or _QUOTE for piece in doubled]
-        return "".join(pieces)
+        return "".join(pieces), newlines
 
-    def _of_width(self, raw: str, clean: str, *, fault: bool) -> tuple[Proof | None, bool]:
+    def _of_width(
+        self, raw: str, cleaned: tuple[str, int], *, fault: bool
+    ) -> tuple[Proof | None, bool]:
         """Cut clean text into cells and prove their count; records before a wrong one are kept."""
+        clean, newlines = cleaned
         text, ends = _replaced(clean[:-1], "\n", self._end)
         records = ends + 1
         cells = text.split(self._delimiter)
@@ -159,11 +157,9 @@ class Prover:
             wrong = next(self._wrong_records(clean), 0)
             good = sum(map(len, records_of(raw)[:wrong])) + wrong
             return (self.prove(raw[:good])[0] if wrong else None), True
-        lines = records
         if ESCAPE in text:
-            lines = raw.count("\n")
             self._unescape(text, cells)
-        return Proof(raw, cells, records, lines, text, self._delimiter, clean), fault
+        return Proof(raw, cells, records, records + newlines, text, self._delimiter, clean), fault
 
     def _ends_stand_right(self, cells: list[str], records: int) -> bool:
         stride = self._width + 1
@@ -235,10 +231,13 @@ def _replaced(text: str, old: str, new: str) -> tuple[str, int]:
     return changed, (len(changed) - len(text)) // (len(new) - len(old))
 
 
-def _behind(text: str, wanted: str) -> int:
-    """Where the last `wanted` in the text ends, 0 without one."""
-    at = text.rfind(wanted)
-    return at + len(wanted) if at >= 0 else 0
+def _behind_quoted_end(text: str) -> int:
+    """Where the last line that ends with a quote ends, 0 without one."""
+    at = len(text)
+    while (at := text.rfind("\n", 0, at)) >= 0:
+        if text.endswith(('"', '"\r'), 0, at):
+            return at + 1
+    return 0
 
 
 def records_of(raw: str) -> list[str]:

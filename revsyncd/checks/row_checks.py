@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any, NamedTuple
 
 from revsyncd.checks.blocks import Rows
@@ -29,6 +28,10 @@ class RowFinding(NamedTuple):
 
 
 Read = Callable[[Any], Any]
+Seen = tuple[Any, ...]
+"""What a group sees of a record in those of its columns that are not filled everywhere in the block."""
+Slots = tuple[int, ...]
+"""For each column of a group its place in what is `Seen`, or -1: it is filled everywhere."""
 
 
 @dataclass(slots=True)
@@ -42,9 +45,33 @@ class _Group:
     columns: list[tuple[int, bool]]
     types: frozenset[str] = frozenset()  # where not empty: no other transaction type is concerned
     rules: list[tuple[RowRule, int, list[int], list[Read]]] = field(default_factory=list)
-    good: set[tuple[Any, ...]] = field(default_factory=set)
+    good: dict["Slots", set["Seen"]] = field(default_factory=dict)
 
-    def judge(self, seen: tuple[Any, ...]) -> list[tuple[int, Finding]]:
+    def looked_at(self, rows: Rows) -> tuple[list[Iterable[Any]], Slots]:
+        """What is to be seen of the records, column by column.
+
+        To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
+        """
+        varying: list[Iterable[Any]] = []
+        slots: list[int] = []
+        for place, filled in self.columns:
+            cells = rows.column(place)
+            if filled and all(cells):
+                slots.append(-1)
+            else:
+                slots.append(len(varying))
+                varying.append(list(map(bool, cells)) if filled else cells)
+        return varying or [[True] * len(rows)], tuple(slots)
+
+    def remember(self, slots: Slots, good: set[Seen]) -> None:
+        """Keep what need not be judged again."""
+        if len(good) >= REMEMBERED:
+            return
+        if sum(map(len, self.good.values())) + len(good) > REMEMBERED:
+            self.good.clear()
+        self.good.setdefault(slots, set()).update(good)
+
+    def judge(self, seen: Seen) -> list[tuple[int, Finding]]:
         """What is wrong with one combination, and at which place: one finding a place."""
         found: dict[int, Finding] = {}
         for rule, place, takes, reads in self.rules:
@@ -163,41 +190,17 @@ def _places_of_fields(places: dict[str, int]) -> dict[str, int]:
 
 
 def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:
-    combinations, seen = _combinations(group, rows)
-    new = set(seen.values()) - group.good
-    bad = {whole: found for whole in new if (found := group.judge(whole))}
-    if len(new) < REMEMBERED:
-        if len(group.good) + len(new) > REMEMBERED:
-            group.good.clear()
-        group.good |= new - bad.keys()
+    columns, slots = group.looked_at(rows)
+    new = set(zip(*columns, strict=True)) - group.good.get(slots, set())
+    if not new:
+        return
+    bad: dict[Seen, list[tuple[int, Finding]]] = {}
+    for seen in new:
+        if found := group.judge(tuple(slot < 0 or seen[slot] for slot in slots)):
+            bad[seen] = found
+    group.remember(slots, new - bad.keys())
     if not bad:
         return
-    at_fault = {part: bad[whole] for part, whole in seen.items() if whole in bad}
-    for row in compress(range(len(combinations)), map(at_fault.__contains__, combinations)):
-        for place, finding in at_fault[combinations[row]]:
+    for row, seen in enumerate(zip(*columns, strict=True)):
+        for place, finding in bad.get(seen, ()):
             yield RowFinding(row, place, finding)
-
-
-Seen = tuple[Any, ...]
-
-
-def _combinations(group: _Group, rows: Rows) -> tuple[list[Seen], dict[Seen, Seen]]:
-    """What differs between the records in what the group sees, and for each such part the whole.
-
-    To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
-    """
-    varying: list[Iterable[Any]] = []
-    slots: list[int] = []  # where a column stands among the varying; -1: it is filled everywhere
-    for place, filled in group.columns:
-        cells = rows.column(place)
-        if filled and "" not in cells:
-            slots.append(-1)
-        else:
-            slots.append(len(varying))
-            varying.append(map(bool, cells) if filled else cells)
-    parts = list(zip(*varying, strict=True)) if varying else [()] * len(rows)
-    distinct = set(parts)
-    if len(varying) == len(slots):
-        return parts, dict(zip(distinct, distinct, strict=True))
-    wholes = {part: tuple(slot < 0 or part[slot] for slot in slots) for part in distinct}
-    return parts, wholes

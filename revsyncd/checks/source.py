@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 BLOCK = 1 << 17
 """Bytes read at once: enough records for the checks by column to pay, and still in the processor's cache."""
 
-_CONTROLS = bytes([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+_CONTROLS = [chr(code) for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F)]
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _PYTHON_NAMES = {"windows-1252": "cp1252", "utf-8-sig": "utf-8"}
 _BOMS = (
@@ -188,10 +188,13 @@ class Source:
 
 
 def _block(text: str, end: int) -> Block:
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        return Block(text, suspect=True, end=end)
-    controls = len(data.translate(None, _CONTROLS)) != len(data)
-    suspect = controls or (len(data) != len(text) and _C1.search(data) is not None)
+    suspect = any(map(text.__contains__, _CONTROLS)) or not (text.isascii() or _is_sound(text))
     return Block(text, suspect, end)
+
+
+def _is_sound(text: str) -> bool:
+    """Whether text beyond ASCII holds neither C1 controls nor what could not be decoded."""
+    try:
+        return _C1.search(text.encode()) is None
+    except UnicodeEncodeError:
+        return False
