@@ -8,9 +8,11 @@ import codecs
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from revsyncd.checks.utf8_witness import ONE_BYTE, Utf8Witness
 
 BLOCK = 1 << 17
 """Bytes read at once: enough records for the checks by column to pay, and still in the processor's cache."""
@@ -127,6 +129,7 @@ class Source:
         self._block = block or BLOCK
         self._begin = begin
         self._hash = hashlib.sha256()
+        self._witness = Utf8Witness() if configured in ONE_BYTE and not begin else None
         self.stop = -1  # an offset at which a block ends, if reached; none by default
         self.hash_alone = False  # whether the rest is wanted for the hash and no more
         self.encoding = Encoding(configured)
@@ -157,6 +160,7 @@ class Source:
                     yield _block(text, end)
                     text = decoder.decode(data)
                     end = self.size
+            self._hear_witness()
             yield _block(text + self._last(decoder), end)
 
     def _read_head(self, file: BinaryIO) -> bytes:
@@ -171,8 +175,15 @@ class Source:
             wanted = min(wanted, self.stop - self.size)
         data = file.read(wanted)
         self._hash.update(data)
+        if self._witness is not None:
+            self._witness.see(data, final=not data)
         self.size += len(data)
         return data
+
+    def _hear_witness(self) -> None:
+        if self._witness is not None and not self.encoding.complaint and self.encoding.is_text:
+            complaint = self._witness.complaint(self._configured)
+            self.encoding = replace(self.encoding, complaint=complaint)
 
     def _last(self, decoder: codecs.IncrementalDecoder) -> str:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from revsyncd.checks import source
 from revsyncd.checks.contract import CheckResult, Dialect, Preparation, Problem, Rules
 from revsyncd.checks.source import Source
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
@@ -80,6 +81,29 @@ def test_half_a_utf_16_character_is_told_and_what_follows_is_read(examine: Exami
         ("file.encoding", 1),
         ("cell.number", 2),
     ]
+
+
+@pytest.mark.parametrize("configured", ["windows-1252", "latin-1"])
+@pytest.mark.parametrize("block", [1, 3, 1 << 17])
+def test_utf_8_where_one_byte_a_character_is_expected_is_told(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, configured: str, block: int
+) -> None:
+    """Any bytes can be read so, but the tenant would get other letters than were written."""
+    monkeypatch.setattr(source, "BLOCK", block)
+    content = (HEADER + "Miller,SO,1,\r\n" + "Müller,SO,1,\r\n" * 2).encode()
+    result = examine(content, dialect=Dialect(encoding=configured))
+    assert places(result) == [("file.encoding", 1, 0, "", "")]
+    assert "ü" in result.problems[0].message
+    assert "Ã¼" in result.problems[0].message
+
+
+@pytest.mark.parametrize(
+    "cell", [b"M\xfcller", b"M\xc3\xbcller \xfc", b"\xc3", "Müller".encode() + b"\xe2"]
+)
+def test_what_is_no_utf_8_is_taken_for_what_is_expected(examine: Examine, cell: bytes) -> None:
+    """One byte that UTF-8 does not have is enough."""
+    content = HEADER.encode() + cell + b",SO,1,\r\n"
+    assert examine(content, dialect=Dialect(encoding="windows-1252")).errors == 0
 
 
 def test_an_odd_byte_at_the_end_of_utf_16_is_a_cut(examine: Examine) -> None:
