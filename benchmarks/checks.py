@@ -1,7 +1,8 @@
 """How fast the checks are and what memory they take, next to others on the same file: `make bench-checks`.
 
-Each way runs in a process of its own. Told are the median wall time of its runs, interleaved, and the
-peak memory of its whole process tree. Others take part where they are installed: `pip install '.[bench]'`.
+Each way runs in a process of its own. Told are the median wall time and processor time of its runs,
+interleaved, and the peak memory of its whole process tree. Where a machine has other work to do, the
+processor times are nearer to the truth. Others take part where they are installed: `pip install '.[bench]'`.
 They only read or do a part of the work; what each does is said in its line.
 """
 
@@ -10,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 if __name__ == "__main__":  # a script beside the package that it measures
     sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -119,11 +122,24 @@ def _descendants(pid: int) -> Iterator[int]:
         yield from _descendants(child)
 
 
-def measured(code: str, path: Path) -> tuple[float, int]:
-    """Wall seconds and peak bytes of a Python process that runs `code` on a file."""
+class Cost(NamedTuple):
+    """What a run took: seconds by the clock and of all its processes, and bytes at its peak."""
+
+    seconds: float
+    processor: float
+    memory: int
+
+
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measured(code: str, path: Path) -> Cost:
+    """The cost of a Python process that runs `code` on a file."""
     command = [sys.executable, "-c", SETUP + code, str(path)]
     root = str(Path(__file__).parent.parent)
-    began = time.monotonic()
+    began, used = time.monotonic(), _processor_time()
     with subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": root},
@@ -134,7 +150,8 @@ def measured(code: str, path: Path) -> tuple[float, int]:
         while process.poll() is None:
             peak = max(peak, tree_memory(process.pid))
             time.sleep(_TICK)
-        return time.monotonic() - began, peak
+        seconds = time.monotonic() - began
+    return Cost(seconds, _processor_time() - used, peak)
 
 
 def ways() -> dict[str, str]:
@@ -151,16 +168,25 @@ def ways() -> dict[str, str]:
 def compare(title: str, path: Path, runs: int) -> None:
     """Measure every way, interleaved, and print a table."""
     print(f"\n{title}: {path.stat().st_size / 1e6:.0f} MB, median of {runs}")
-    taken: dict[str, list[tuple[float, int]]] = {}
+    taken: dict[str, list[Cost]] = {}
     for _ in range(runs):
         for name, code in ways().items():
             taken.setdefault(name, []).append(measured(code, path))
-    bare = statistics.median(seconds for seconds, _ in taken["csv.reader alone"])
-    print(f"{'':32}{'s':>8}{'x csv.reader':>14}{'peak MB':>9}")
-    for name, runs_of in taken.items():
-        seconds = statistics.median(seconds for seconds, _ in runs_of)
-        peak = max(memory for _, memory in runs_of) / 1e6
-        print(f"{name:32}{seconds:8.2f}{seconds / bare:14.2f}{peak:9.0f}")
+    bare = _typical(taken["csv.reader alone"])
+    print(f"{'':32}{'s':>8}{'x csv.reader':>14}{'cpu s':>8}{'x':>7}{'peak MB':>9}")
+    for name, costs in taken.items():
+        cost = _typical(costs)
+        times = f"{cost.seconds:8.2f}{cost.seconds / bare.seconds:14.2f}"
+        used = f"{cost.processor:8.2f}{cost.processor / bare.processor:7.2f}"
+        print(f"{name:32}{times}{used}{cost.memory / 1e6:9.0f}")
+
+
+def _typical(costs: list[Cost]) -> Cost:
+    return Cost(
+        statistics.median(cost.seconds for cost in costs),
+        statistics.median(cost.processor for cost in costs),
+        max(cost.memory for cost in costs),
+    )
 
 
 def exactness(path: Path, expected: dict[str, object]) -> None:
@@ -207,8 +233,8 @@ def hostile(directory: Path, size: int) -> None:
             for _ in range(max(1, size // len(piece))):
                 file.write(piece)
         code = OURS.format(processes=1)
-        seconds, peak = measured(code, path)
-        print(f"{name:24}{seconds:8.2f} s{peak / 1e6:9.0f} MB")
+        cost = measured(code, path)
+        print(f"{name:24}{cost.seconds:8.2f} s{cost.memory / 1e6:9.0f} MB")
         path.unlink()
 
 

@@ -482,8 +482,9 @@ def test_every_broken_promise_is_found(
     assert set(scene.broken()) == broken
 
 
-def test_the_end_says_what_was_broken(scene: Scene) -> None:
+def test_the_end_says_what_was_broken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """One broken promise is enough: it is named with what was found, and the demo has failed."""
+    monkeypatch.setenv("COLUMNS", "100")
     lose_a_filed_file(scene)
     found = collect(scene.tree, scene.tenant, scene.journal, scene.dropped, set())
     stream = io.StringIO()

@@ -15,7 +15,9 @@ from revsyncd.core.part import (
 )
 
 S = PartState
-ALLOWED = [(a, b) for a, row in PART_MOVES.items() for b in row]
+ALLOWED = [
+    (a, b) for a, row in PART_MOVES.items() for b in sorted(row)
+]  # one order for all processes
 FORBIDDEN = [pair for pair in product(S, S) if pair not in ALLOWED]
 
 
