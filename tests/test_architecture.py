@@ -28,6 +28,7 @@ PARTS = {
         "revsyncd.assemble",
         "revsyncd.tenant_link",
         "revsyncd.checkup",
+        "revsyncd.listener",
         "revsyncd.first_tree",
     ),
     "demo": ("revsyncd.demo", "revsyncd.demo.*"),
@@ -76,7 +77,9 @@ DOORS = {
     "attrs": CONFIG,
     "attr": CONFIG,
     "click": ("revsyncd.cli", "revsyncd.cli.*"),
-    "h11": ("revsyncd.simulator", "revsyncd.simulator.*"),
+    # Two sides of HTTP that share nothing: the stand-in for the tenant, and what serves [http].
+    "h11": ("revsyncd.simulator", "revsyncd.simulator.*", "revsyncd.adapters.web.visit"),
+    "prometheus_client": ("revsyncd.adapters.metrics",),
     "anyio": NOT_PURE,
 }
 
