@@ -53,6 +53,8 @@ def listen(value: object) -> Listen:
         raise Unusable(f"{shown(host)} is not an IP address; {_REMEDY}") from error
     if (address.version == 6) != (match[1] is not None):  # noqa: PLR2004  (IPv6)
         raise Unusable(f"{shown(words)}: brackets are for IPv6, and only for it; {_REMEDY}")
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        raise Unusable(f"{shown(words)} is an IPv4 address in disguise; {_REMEDY}")
     return Listen(str(address), int(match[3]))
 
 

@@ -63,7 +63,8 @@ def names_this_host(host: str) -> bool:
 
 def _split(host: str) -> tuple[str, str]:
     if host.startswith("["):
-        name, _, rest = host[1:].partition("]")
-        return (name, rest.removeprefix(":")) if rest[:1] in ("", ":") else ("", "")
+        name, bracket, rest = host[1:].partition("]")
+        whole = bracket and rest[:1] in ("", ":")
+        return (name, rest.removeprefix(":")) if whole else ("", "")
     name, _, port = host.partition(":")
     return name, port
