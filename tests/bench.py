@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from revsyncd import simulator
 from revsyncd.adapters.clock import SystemClock
@@ -113,6 +114,7 @@ class Bench:
     log: Log
     instance: Instance = field(init=False)
     daemon: Daemon = field(init=False)
+    tasks: TaskGroup = field(init=False)
 
     @property
     def root(self) -> Path:
@@ -260,6 +262,7 @@ class Bench:
             self.daemon = stack.enter_context(closing(daemon))
             await recover(self.instance, self.daemon.concluding)
             async with anyio.create_task_group() as tasks:
+                self.tasks = tasks
                 self.daemon.start(tasks)
                 yield self
                 tasks.cancel_scope.cancel()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from web_clients import GET, at, body_of, serving
 
-from revsyncd.adapters.web import door, open_door
+from revsyncd.adapters.web import open_door
 from revsyncd.config import Listen
 from revsyncd.core.errors import RevsyncdError
 
@@ -92,7 +92,7 @@ def test_another_users_socket_is_left_alone(
     """Even one that nobody listens at."""
     path = tmp_path / "http.sock"
     leave_behind(path)
-    monkeypatch.setattr(door.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert "another user's socket" in refused(at(path)).message
     assert path.is_socket()
 
