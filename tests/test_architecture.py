@@ -142,6 +142,16 @@ def test_the_assembled_program_has_loaded_neither_simulator_nor_demo() -> None:
     assert [name for name in loaded if architecture.part_of(name, RULES) in ASIDE] == []
 
 
+def test_an_idle_daemon_has_loaded_no_listener() -> None:
+    """It is 2 MB of memory, and comes only where [http] is configured."""
+    code = "import json, sys, revsyncd.cli.run; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    loaded = json.loads(done.stdout)
+    assert "revsyncd.assemble" in loaded
+    told = ("revsyncd.listener", "revsyncd.adapters.web", "prometheus_client")
+    assert [name for name in loaded if name.startswith(told)] == []
+
+
 GOOD = {
     "__init__": "",
     "core/__init__": "",
