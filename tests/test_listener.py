@@ -20,7 +20,7 @@ from revsyncd.adapters.ledger import Ledger
 from revsyncd.adapters.log import configure, get_logger, hear
 from revsyncd.core.metrics import METRICS, PREFIX, Sort
 from revsyncd.pipelines import readings
-from revsyncd.pipelines.conditions import DISK, PAUSED
+from revsyncd.pipelines.conditions import PAUSED, SERVICE_FAILED
 from revsyncd.pipelines.overview import overview
 
 ALERTS = Path(__file__).parents[1] / "config" / "prometheus-alerts.yml"
@@ -170,7 +170,7 @@ async def test_the_alerts_speak_of_metrics_that_are_there(start: Start) -> None:
     named = re.findall(rf"({PREFIX}\w+)(?:\{{(\w+)(=~?)\"([^\"]+)\"\}})?", " ".join(expressions))
     async with start() as it, it.running():
         asks = await visitor(it)
-        await it.instance.conditions.begin(DISK, message="full")
+        await it.instance.conditions.begin(SERVICE_FAILED, "x", message="m")
         text = (await asks.get("/metrics")).text
     exposed = [sample for family in parsed(text) for sample in family.samples]
     for name, label, how, value in named:
@@ -245,13 +245,13 @@ async def test_a_condition_is_a_reason_not_to_be_ready(start: Start) -> None:
         conditions = it.instance.conditions
         await conditions.begin(PAUSED, "orders", message="close of October")
         assert (await asks.get("/readyz")).text == "ready\n"
-        await conditions.begin(DISK, message="no space\nleft", hint="Free some.")
+        await conditions.begin(SERVICE_FAILED, "x", message="no space\nleft", hint="Free some.")
         answer = await asks.get("/readyz")
         assert answer.status_code == 503
-        assert answer.text == "disk.trouble: no space left. Next step: Free some.\n"
+        assert answer.text == "service.failed x: no space left. Next step: Free some.\n"
         assert (await asks.get("/healthz")).status_code == 200
-        assert "disk.trouble: no space left." in (await asks.get("/")).text
-        await conditions.end(DISK)
+        assert "service.failed x: no space left." in (await asks.get("/")).text
+        await conditions.end(SERVICE_FAILED, "x")
         assert (await asks.get("/readyz")).status_code == 200
         it.instance.stopping = True
         assert (await asks.get("/readyz")).text == "stopping\n"
