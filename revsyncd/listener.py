@@ -11,7 +11,7 @@ from revsyncd.adapters.log import get_logger, hear, redact
 from revsyncd.adapters.metrics import CONTENT_TYPE, Exposition
 from revsyncd.adapters.web import Answer, Doorkeeper, Question, open_door, serve
 from revsyncd.config import HttpSettings, resolve
-from revsyncd.core.errors import LedgerBroken, NoSpace
+from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.metrics import changes, series
 from revsyncd.pipelines import status_page
 from revsyncd.pipelines.readings import Readings
@@ -62,7 +62,7 @@ class Listener:
             return _plain(404, [f"there are only {' '.join(self._paths)}"])
         try:
             return await answer()
-        except (TimeoutError, NoSpace, LedgerBroken) as error:
+        except (TimeoutError, RevsyncdError) as error:
             return _plain(503, [f"the ledger can't be read now: {error or 'it does not answer'}"])
 
     async def _healthz(self) -> Answer:
