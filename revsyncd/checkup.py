@@ -186,10 +186,11 @@ def _unescaped(field: str) -> str:
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
-    for key, ref in config.tenant.secrets().items():
+    named = {f"tenant.{key}": ref for key, ref in config.tenant.secrets().items()}
+    named["http.token"] = config.http.token if config.http.enabled else None
+    for subject, ref in named.items():
         if ref is None:
             continue
-        subject = f"tenant.{key}"
         try:
             resolve(ref)
         except ConfigError as error:

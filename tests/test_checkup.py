@@ -121,6 +121,17 @@ def test_secrets(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "REVSYNCD_TEST_PASSWORD" in finding.message
 
 
+def test_the_listeners_token(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for where there is a listener, and only there."""
+    text = config.path.read_text()
+    section = '[http]\ntoken = "env:REVSYNCD_TEST_LISTENER"\n'
+    config.path.write_text(text + section)
+    [finding] = wrong(look(load(config.path)))
+    assert finding.subject == "http.token"
+    config.path.write_text(f"{text}{section}enabled = false\n")
+    assert wrong(look(load(config.path))) == []
+
+
 @pytest.mark.parametrize("content", [None, "nonsense"])
 def test_trust(tmp_path: Path, config: Config, content: str | None) -> None:
     """A file of trust anchors is read before the tenant is called."""
