@@ -13,6 +13,7 @@ from decimal import Context, Decimal, Inexact, Overflow
 from pathlib import Path
 
 from revsyncd.checks.contract import Fault, GlResult, GlRules, LineEnd
+from revsyncd.checks.gl_answer import LOOKED_AT, answer_in
 from revsyncd.checks.gl_unpack import Unpacked, unpack
 
 LONGEST_CELL = 1 << 24  # characters; what is longer is a quote that nobody closed
@@ -34,6 +35,9 @@ def examine(path: Path, unpacked: Path, rules: GlRules) -> GlResult:
 def _read(path: Path, found: Unpacked, rules: GlRules) -> GlResult:
     csv.field_size_limit(LONGEST_CELL)
     with path.open("rb", buffering=0) as raw:
+        if told := answer_in(raw.read(LOOKED_AT)):
+            return GlResult(Fault.ANSWER, told, found.packing)
+        raw.seek(0)
         encoding = _encoding(raw)
         hashed = _Hashed(raw)
         buffered = io.BufferedReader(hashed, 1 << 16)
@@ -107,6 +111,8 @@ class _Pass:
         rows = csv.reader(_chained(header, text), delimiter=delimiter, strict=True)
         try:
             self._columns = tuple(label.strip() for label in next(rows))
+            if len(self._columns) == 1 and self._places() is None:
+                return self._say(Fault.UNREADABLE, "its header is one cell, and no column is known")
             self._records_of(rows)
         except csv.Error as error:
             # The reader speaks of the end where a quote is open there: a cut, not a fault.
