@@ -14,7 +14,14 @@ from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.batch import Batch, Fetch, State, by_id, plan, tell_late
 from revsyncd.core.batch_words import facts
-from revsyncd.core.errors import CheckFailed, Forbidden, LedgerBroken, NoSpace, TenantError
+from revsyncd.core.errors import (
+    CheckFailed,
+    Forbidden,
+    LedgerBroken,
+    NoSpace,
+    RefusedToStart,
+    TenantError,
+)
 from revsyncd.core.pace import Pace
 from revsyncd.pipelines import batch_list
 from revsyncd.pipelines.batch_delivery import Delivering
@@ -82,7 +89,8 @@ class Outbound:
             try:
                 await self._mend()
                 went_well = await self._go_on() if it.gate.open() else False
-            except (NoSpace, FolderTrouble) as error:
+            except (NoSpace, FolderTrouble, RefusedToStart) as error:
+                # The last: something was mounted over the outbox since the start.
                 await it.conditions.begin(GL_OUTBOX, message=error.message, hint=error.hint)
                 went_well = False
             else:

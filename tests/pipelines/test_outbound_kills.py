@@ -296,6 +296,30 @@ async def test_an_outbox_on_another_file_system_is_refused_with_the_remedy(
             target.rmdir()
 
 
+async def test_another_file_system_that_comes_later_is_told_and_survived(
+    start: Start, other: Path
+) -> None:
+    """Something mounted over the outbox while the daemon runs: nothing is written there."""
+    async with start(section(outbox='"far/gl"')) as it, it.outbound() as outbound:
+        ready(it)
+        target = other / f"revsyncd-test-late-{os.getpid()}"
+        target.mkdir()
+        aside = it.root / "aside"
+        (it.root / "far").rename(aside)
+        (it.root / "far").symlink_to(target)
+        try:
+            assert not await outbound.look()
+            assert it.instance.conditions.holds(GL_OUTBOX)
+            assert [path for path in target.rglob("*") if path.is_file()] == []
+            assert confirms(it) == 0
+        finally:
+            (it.root / "far").unlink()
+            shutil.rmtree(target)
+        aside.rename(it.root / "far")
+        assert await outbound.look()
+        assert confirms(it) == 1
+
+
 async def test_files_have_the_outbox_s_group_and_the_configured_mode(start: Start) -> None:
     """So that the ERP's account can read them, and remove them."""
     async with start(section(mode='"0660"')) as it, it.outbound() as outbound:
