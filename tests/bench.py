@@ -310,6 +310,7 @@ async def bench(
             monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
         monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
         monkeypatch.setattr("revsyncd.pipelines.batch_list.SURE_AFTER", 0.02)
+        monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
         yield Bench(base, server, config, log)

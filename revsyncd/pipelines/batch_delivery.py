@@ -18,6 +18,7 @@ from revsyncd.pipelines.instance import Instance
 log = get_logger()
 
 NOT_READ = "(what it says can't be read)"
+EMPTY_SETTLES = 1.0  # seconds for which an .ack must have been empty: a digest may be on its way
 MOST_CONFIRMS = 5  # that the tenant answered and did not carry out
 LookAgain = Callable[[str], Awaitable[None]]  # lists until it is clear what became of a batch
 
@@ -29,6 +30,7 @@ class Delivering:
         """Work for an instance."""
         self._instance = instance
         self._told_unread: set[str] = set()  # batches whose .ack can't be read
+        self._empty_since: dict[str, float] = {}  # and those whose .ack is empty; monotonic seconds
 
     # -- publishing ------------------------------------------------------------------------------
 
@@ -98,10 +100,13 @@ class Delivering:
         """Look what the ERP put beside a written file; hold, take back or note the acknowledgement."""
         found = await off_loop(outbox.companion, self._instance.root / batch.place / batch.file)
         if found is None:
+            self._empty_since.pop(batch.batch, None)
             return batch
         if found.text is None and found.kind == "ack":
             return self._unread(batch)
         self._told_unread.discard(batch.batch)
+        if found.text or found.kind == "nack":
+            self._empty_since.pop(batch.batch, None)
         text = NOT_READ if found.text is None else found.text
         seen = Acknowledgement(found.kind, text, self._instance.clock.now())
         known = batch.acknowledged
@@ -111,7 +116,7 @@ class Delivering:
             return await self._refused(batch, seen, Reason.REJECTED, rejected(text))
         digests = [str(batch.manifest.get(name, "")) for name in ("sha256", "manifest_sha256")]
         right = acknowledges(text, *digests)
-        if right is None:
+        if right is None or (not text and not self._stays_empty(batch)):
             return batch
         if not right:
             return await self._refused(batch, seen, Reason.WRONG_ACK, wrong_ack(text))
@@ -119,6 +124,19 @@ class Delivering:
             clear = {"reason": None, "message": "", "next_step": ""}
             return await self._move(batch, Event.TAKEN_BACK, acknowledged=seen, **clear)
         return await self._note(batch, "acknowledged", seen)
+
+    @property
+    def awaits_content(self) -> bool:
+        """Whether an .ack is empty and may only be that for now."""
+        return bool(self._empty_since)
+
+    def _stays_empty(self, batch: Batch) -> bool:
+        now = self._instance.clock.monotonic()
+        since = self._empty_since.setdefault(batch.batch, now)
+        if now - since < EMPTY_SETTLES:
+            return False
+        del self._empty_since[batch.batch]
+        return True
 
     def _unread(self, batch: Batch) -> Batch:
         """What it says is not known, so it is waited for, and told once."""

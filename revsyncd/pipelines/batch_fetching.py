@@ -255,5 +255,5 @@ def _not_summed(result: GlResult) -> str:
         return f"there is no column {', '.join(result.missing)}"
     if result.unsummed:
         number = f"{result.unsummed:,} records have" if result.unsummed > 1 else "1 record has"
-        return f"{number} an amount that is no number ({result.unsummed_told})"
+        return f"{number} an amount that can't be summed ({result.unsummed_told})"
     return ""

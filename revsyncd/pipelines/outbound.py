@@ -6,6 +6,7 @@ any two steps is made up for by the next look.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from math import inf
 
 import anyio
 
@@ -24,7 +25,7 @@ from revsyncd.core.errors import (
 )
 from revsyncd.core.pace import Pace
 from revsyncd.pipelines import batch_list
-from revsyncd.pipelines.batch_delivery import Delivering
+from revsyncd.pipelines.batch_delivery import EMPTY_SETTLES, Delivering
 from revsyncd.pipelines.batch_fetching import Failed, Fetching
 from revsyncd.pipelines.batch_list import BatchList
 from revsyncd.pipelines.conditions import GL_OUTBOX, GL_REFUSED
@@ -70,8 +71,7 @@ class Outbound:
         clock = self._instance.clock
         until = clock.monotonic() + seconds
         while (left := until - clock.monotonic()) > 0:
-            awaiting = self._instance.config.gl.confirm != "written"
-            if await self.wake.wait(min(left, ACK_LOOK) if awaiting else left):
+            if await self.wake.wait(min(left, self._pause_between_acks())):
                 return
             try:
                 async with self._lock:
@@ -80,6 +80,12 @@ class Outbound:
             except (NoSpace, FolderTrouble):
                 return  # told by the next look, which meets it too
 
+    def _pause_between_acks(self) -> float:
+        """Seconds until another look at what the ERP says of its files."""
+        if self._instance.config.gl.confirm == "written":
+            return inf
+        return min(ACK_LOOK, EMPTY_SETTLES) if self._delivering.awaits_content else ACK_LOOK
+
     async def look(self) -> bool:
         """Take every step that can be taken now; returns whether nothing failed."""
         it = self._instance
@@ -87,8 +93,8 @@ class Outbound:
             return True
         async with self._lock:
             try:
-                await self._mend()
-                went_well = await self._go_on() if it.gate.open() else False
+                mended = await self._mend()
+                went_well = await self._go_on() and mended if it.gate.open() else False
             except (NoSpace, FolderTrouble, RefusedToStart) as error:
                 # The last: something was mounted over the outbox since the start.
                 await it.conditions.begin(GL_OUTBOX, message=error.message, hint=error.hint)
@@ -129,8 +135,8 @@ class Outbound:
 
     # -- what was left half done -----------------------------------------------------------------
 
-    async def _mend(self) -> None:
-        """Publish what is prepared, and remove what nobody needs any more."""
+    async def _mend(self) -> bool:
+        """Publish what is prepared, and remove what nobody needs any more; whether nothing failed."""
         it = self._instance
         await off_loop(outbox.lay_out, it.root, it.config.outbox)
         known = await self._open()
@@ -138,9 +144,8 @@ class Outbound:
             kept = await it.ledger.run(it.ledger.batches.prepared_names)
             await off_loop(outbox.sweep, it.config.outbox, kept)
             self._swept = True
-        for batch in known:
-            if batch.state is State.FETCHED:
-                await self._guarded(batch, self._published)
+        prepared = [batch for batch in known if batch.state is State.FETCHED]
+        return all([await self._guarded(batch, self._published) for batch in prepared])
 
     # -- the steps -------------------------------------------------------------------------------
 
@@ -153,8 +158,8 @@ class Outbound:
         for known in sorted(await self._open(), key=by_id):
             # As it is now: the list that another one's confirm began with may have changed it.
             batch = await self._latest(known.batch)
-            if batch is None or self._instance.stopping:
-                continue
+            if batch is None or batch.state is State.FETCHED or self._instance.stopping:
+                continue  # what is prepared could not be published just now
             if not self._instance.gate.open():  # the tenant asked for patience
                 return False
             went_well &= await self._guarded(batch, self._step)

@@ -181,6 +181,14 @@ def test_an_amount_that_is_no_plain_number_is_in_no_total(tmp_path: Path, cell: 
     assert cell in found.unsummed_told
 
 
+def test_a_column_that_holds_no_currencies_fills_no_memory(tmp_path: Path) -> None:
+    """Ids in its place would make a total of each record: beyond a thousand they are in none."""
+    rows = b"".join(b"1,%d,1,1,x\r\n" % number for number in range(3000))
+    found = look(tmp_path, HEADER + rows)
+    assert (len(found.totals), found.unsummed) == (1000, 2000)
+    assert "record 1,001" in found.unsummed_told
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("AB"), st.decimals(-(10**30), 10**30, places=9)), max_size=40

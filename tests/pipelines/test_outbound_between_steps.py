@@ -105,6 +105,29 @@ async def test_killed_while_a_refusal_is_recorded(
         assert confirms(it) == 0
 
 
+async def test_killed_while_a_held_batch_is_confirmed_on_a_person_s_word(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tenant was told nothing: it is held as before, and the wrong acknowledgement confirms nothing."""
+    async with start(section("acknowledged")) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+            (it.outbox / f"{name_of(batch)}.ack").write_text("0" * 64)
+            await outbound.look()
+        with monkeypatch.context() as patch:
+            _killed_before(patch, JournalApi, "confirm")
+            with pytest.raises(Killed):
+                await it.while_stopped("gl-confirm", str(batch.id))
+        async with it.outbound() as outbound:
+            assert (await it.batch(batch.id)).state is State.CONFIRMING
+            await outbound.look()
+            await outbound.look()
+            held = await it.batch(batch.id)
+        assert (held.state, held.reason) == (State.HELD, "wrong_ack")
+        assert confirms(it) == 0
+
+
 async def test_a_header_that_is_no_utf_8_is_delivered(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,21 @@ async def test_a_source_that_is_out_of_reach_keeps_another_s_cut_from_holding(st
         assert it.delivered() == {name_of(batch): batch.file()}
 
 
+async def test_a_tenant_that_asks_for_patience_is_left_in_peace(start: Start) -> None:
+    """By all batches, not only by the one that heard it."""
+    gl = section(sources='["file"]')
+    async with start(gl) as it, it.outbound() as outbound:
+        for _ in range(3):
+            ready(it)
+        it.tenant.trouble.add(
+            "answer", on="/transferbatchfile/", status=503, retry_after=60, times=9
+        )
+        assert not await outbound.look()
+        calls = it.tenant.world.counts.calls
+        # Asked as a stream, and once more for the words.
+        assert calls["GET /api/integration/v1/download/transferbatchfile/{}"] == 2
+
+
 async def test_pauses_after_failures_grow(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """For ever, up to `gl.every`; a look that goes well ends them."""
     rests: list[float] = []

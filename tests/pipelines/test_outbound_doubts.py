@@ -283,6 +283,24 @@ async def test_an_acknowledgement_that_only_its_owner_may_read_stops_nobody(
         assert status(it, first) == "TRANSFERRED"
 
 
+async def test_an_acknowledgement_that_is_empty_for_now_confirms_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ERP makes the file, then writes the digest of another content into it."""
+    async with start(section("acknowledged")) as it, it.outbound() as outbound:
+        monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 60.0)
+        batch = ready(it)
+        await outbound.look()
+        ack = it.outbox / f"{name_of(batch)}.ack"
+        ack.touch()
+        await outbound.look()
+        await outbound.look()
+        assert confirms(it) == 0
+        ack.write_text("0" * 64)
+        await outbound.look()
+        assert (await it.batch(batch.id)).reason == "wrong_ack"
+
+
 def _deny(patch: pytest.MonkeyPatch, suffix: str) -> None:
     """Let opening such files fail as for a user without permission; root has every permission."""
     real = os.open

@@ -201,6 +201,29 @@ async def test_killed_while_a_batch_is_set_aside(
         assert confirms(it) == 0
 
 
+async def test_what_cant_be_published_stops_nobody_else(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once while it lasts; the others go out, and it does when it can."""
+    async with start() as it, it.outbound() as outbound:
+        first, second = ready(it), ready(it)
+        real = outbox.publish
+
+        def refused(data: Path, manifest: Path, target: Path) -> None:
+            if str(first.id) in target.name:
+                raise OSError(errno.ENAMETOOLONG, "File name too long")
+            real(data, manifest, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "publish", refused)
+            for _ in range(3):
+                assert not await outbound.look()
+        assert list(it.delivered()) == [name_of(second)]
+        assert len(it.log.having("gl.step_failed")) == 1
+        assert await outbound.look()
+        assert status(it, first) == status(it, second) == "TRANSFERRED"
+
+
 # -- the disk ------------------------------------------------------------------------------------
 
 
