@@ -314,6 +314,8 @@ async def bench(
             name = f"revsyncd.adapters.revenue_api.{retries}"
             monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
         monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
+        monkeypatch.setattr("revsyncd.pipelines.batch_list.SURE_AFTER", 0.02)
+        monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
         yield Bench(base, server, config, log)

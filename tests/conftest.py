@@ -5,10 +5,15 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from sftp_server import SftpServer, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
 
 from revsyncd.adapters import log
+
+# How long an example takes says something about the machine's load, and nothing about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -159,6 +159,7 @@ class Fault(StrEnum):
     CUT = "cut"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
+    ANSWER = "answer"  # somebody's words in place of a file: a web page, XML or JSON
 
 
 class LineEnd(StrEnum):

@@ -26,7 +26,7 @@ from revsyncd.core.errors import ConfigError
 @click.command(epilog=example("revsyncd check", "revsyncd check --online --json"))
 @with_config
 @with_json
-@click.option("--online", is_flag=True, help="Also sign in and fetch every mapping.")
+@click.option("--online", is_flag=True, help="Also sign in, fetch every mapping and list batches.")
 @click.option("--audit", is_flag=True, help="Not in this version.")
 def check(path: Path, *, as_json: bool, online: bool, audit: bool) -> int:
     """Check configuration, folders, permissions, file system, secrets and ledger.
@@ -54,7 +54,7 @@ async def _online(config: Config) -> list[Finding]:
     from revsyncd.assemble import open_tenant  # noqa: PLC0415  (an HTTP client; only --online needs it)
 
     async with open_tenant(config) as tenant:
-        return await look_online(config, tenant)
+        return await look_online(config, tenant, tenant)
 
 
 def _bad_config(path: Path, error: ConfigError, *, as_json: bool) -> int:

@@ -4,7 +4,8 @@ from typing import Any
 
 from revsyncd.adapters import outbox
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.batch import Batch, Event, Finding, Listed, State, compare
+from revsyncd.core.batch import Batch, Event, Listed, State
+from revsyncd.core.batch_finding import Finding, compare, same
 from revsyncd.core.batch_words import facts
 from revsyncd.core.places import shown
 from revsyncd.core.stage_errors import read_created
@@ -14,6 +15,8 @@ from revsyncd.pipelines.instance import Instance
 
 log = get_logger()
 
+# 204 means "nothing here" in many places, and once may be a mistake: what two lists lack is gone.
+SURE_AFTER = 2.0  # seconds between two lists that lack a batch, at least
 _OLDEST = 60 * 86_400.0  # seconds: an older `updated` says nothing about when the file was made
 
 
@@ -24,6 +27,8 @@ class BatchList:
         """Work for an instance."""
         self._instance = instance
         self._delivering = delivering
+        self._last: dict[str, Listed] = {}  # of the last list, by batch
+        self._lacked_since: dict[str, float] = {}  # open batches; monotonic seconds
 
     def awaits_acknowledgement(self, batch: Batch) -> bool:
         """Whether the ERP may still say something of its file."""
@@ -31,22 +36,37 @@ class BatchList:
             return False
         return batch.state in (State.WRITTEN, State.HELD)
 
+    def has(self, batch: Batch) -> bool:
+        """Whether the last list has it ready, and as it was taken up."""
+        row = self._last.get(batch.batch)
+        return row is not None and row.ready and same(row, batch)
+
+    def lacks(self, batch: str) -> bool:
+        """Whether the last list lacks an open batch, and another one must say so, too."""
+        return batch in self._lacked_since
+
     async def compare(self, rows: list[Listed]) -> None:
         """Record what a fresh list says about every batch."""
         it = self._instance
         tenant = it.config.tenant.base_url
         listed = {row.batch: row for row in rows}
         known = {b.batch: b for b in await it.ledger.run(it.ledger.batches.open, tenant)}
+        self._last = listed
+        lacked = {batch: self._lacked_since.get(batch) for batch in known.keys() - listed.keys()}
         for batch, row in listed.items():
             latest = known.pop(batch, None)
             if latest is None:
                 latest = await it.ledger.run(it.ledger.batches.latest, tenant, batch)
             await self._take(row, latest)
+        now = it.clock.monotonic()
+        self._lacked_since = {b: now if at is None else at for b, at in lacked.items()}
         for gone in known.values():
-            await self._take(None, gone)
+            if now - self._lacked_since[gone.batch] >= SURE_AFTER:
+                await self._take(None, gone)
+                del self._lacked_since[gone.batch]
 
     async def _take(self, row: Listed | None, known: Batch | None) -> None:
-        match compare(row, known):
+        match compare(row, known, self._instance.clock.now()):
             case Finding.NEW if row is not None:
                 await self._add(row, None)
             case Finding.REISSUED if row is not None and known is not None:
@@ -58,7 +78,7 @@ class BatchList:
             case Finding.BACK if known is not None:
                 await self._back(known)
             case Finding.CONFIRMED if known is not None:
-                await self._delivering.confirmed(known)
+                await self._delivering.confirmed(known, "list")
             case Finding.NOT_CONFIRMED if known is not None:
                 await self._delivering.not_confirmed(known)
 
@@ -71,7 +91,7 @@ class BatchList:
             state=State.LISTED,
             listed_at=now,
             changed_at=now,
-            reissue_of=before.file if before else None,
+            reissue_of=before.file if before and before.may_be_loaded else None,
             **_of(row, now),
         )
         return await it.ledger.run(it.ledger.batches.add, batch)
@@ -90,7 +110,8 @@ class BatchList:
         """Nothing of it was published: it is simply fetched as it is now."""
         event = Event.START_OVER if known.state is State.FETCHED else Event.CHANGED
         now = self._instance.clock.now()
-        await self._move(known, event, **cleared(), **_of(row, now), listed_at=now)
+        changes = {**cleared(), **_of(row, now), "listed_at": now, "word": None}
+        await self._move(known, event, **changes)
         # Only now: without its hidden names what was prepared would pass for published.
         home = self._instance.root / known.place.removesuffix("/.held")
         await off_loop(outbox.discard, [home / name for name in known.prepared or ()])
@@ -137,10 +158,12 @@ def cleared() -> dict[str, Any]:
         "message": "",
         "next_step": "",
         "tries": 0,
+        "cuts": 0,
         "source": "",
         "place": "",
         "file": "",
         "prepared": None,
+        "publishing": False,
         "set_aside": False,
         "manifest": {},
         "acknowledged": None,

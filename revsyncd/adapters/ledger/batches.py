@@ -51,6 +51,11 @@ class Batches:
         rows = self._book.rows(query, len(place) + 1, f"{place}/")
         return {row[0].rpartition("/")[2] for row in rows if "/" not in row[0][len(place) + 1 :]}
 
+    def prepared_names(self) -> set[str]:
+        """The hidden names under which files wait to be published, of whatever tenant."""
+        waiting = self._select("WHERE state = ?", State.FETCHED)
+        return {name for batch in waiting for name in batch.prepared or ()}
+
     # -- writing ---------------------------------------------------------------------------------
 
     def add(self, batch: Batch) -> Batch:
