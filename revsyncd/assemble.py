@@ -236,8 +236,10 @@ class Daemon:
     async def _keep_pulse(self) -> None:
         """A sign of life only while the event loop turns and the ledger answers."""
         interval = self._notifier.watchdog_interval
-        every = EVERY if interval is None else min(EVERY, interval / 3)
-        await self._vitals.pulse.keep(every, self._notifier.watchdog)
+        if interval is None:
+            await self._vitals.pulse.keep(EVERY, None)
+        else:
+            await self._vitals.pulse.keep(min(EVERY, interval / 3), self._notifier.watchdog)
 
     def _tell_ready(self) -> None:
         folders = len(self._instance.config.folders)

@@ -39,12 +39,13 @@ class Pulse:
             self._seen = self._rounds()
             self._beats["the inbound pipeline"] = it.clock.monotonic()
 
-    async def keep(self, every: float, tell: Callable[[], None]) -> None:
-        """Beat for ever, and tell of each beat; a ledger that can't be read now gives no sign."""
+    async def keep(self, every: float, tell: Callable[[], None] | None) -> None:
+        """Beat for ever, and tell whoever wants it; a ledger that can't be read now gives no sign."""
         while True:
             with suppress(NoSpace):
                 await self.beat()
-                tell()
+                if tell is not None:
+                    tell()
             await anyio.sleep(every)
 
     def missing(self) -> list[str]:
