@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from audit import Held, require_clean
 
 from revsyncd import simulator
 from revsyncd.adapters.clock import SystemClock
@@ -311,4 +312,6 @@ async def bench(
         monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
-        yield Bench(base, server, config, log)
+        it = Bench(base, server, config, log)
+        yield it
+        require_clean(path, map(Held.of_simulator, server.world.uploads.values()))

@@ -4,8 +4,8 @@ from typing import Any
 
 from revsyncd.adapters import outbox
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.batch import Batch, Event, Finding, Listed, State, compare
-from revsyncd.core.batch_words import facts
+from revsyncd.core.batch import Batch, Event, Finding, Listed, Reason, State, compare
+from revsyncd.core.batch_words import facts, hold
 from revsyncd.core.places import shown
 from revsyncd.core.stage_errors import read_created
 from revsyncd.pipelines.batch_delivery import Delivering
@@ -13,6 +13,8 @@ from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance
 
 log = get_logger()
+
+UNPROVEN = "gl unproven"  # in the ledger's meta: set when it is rebuilt
 
 _OLDEST = 60 * 86_400.0  # seconds: an older `updated` says nothing about when the file was made
 
@@ -44,9 +46,21 @@ class BatchList:
             await self._take(row, latest)
         for gone in known.values():
             await self._take(None, gone)
+        if await self._unproven():
+            await it.ledger.run(it.ledger.book.set_meta, UNPROVEN, "")
+
+    async def _unproven(self) -> bool:
+        """Whether this is the first list since the ledger was rebuilt."""
+        it = self._instance
+        return bool(await it.ledger.run(it.ledger.book.meta, UNPROVEN))
 
     async def _take(self, row: Listed | None, known: Batch | None) -> None:
         match compare(row, known):
+            case Finding.NEW if row is not None and await self._unproven():
+                # The ERP may have taken its file away before: nobody knows, so nobody delivers it twice.
+                told = "it was ready at the tenant when the ledger had been rebuilt"
+                added = await self._add(row, None)
+                await self._delivering.hold(added, hold(row.batch, Reason.REBUILT, told))
             case Finding.NEW if row is not None:
                 await self._add(row, None)
             case Finding.REISSUED if row is not None and known is not None:

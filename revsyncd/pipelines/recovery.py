@@ -2,6 +2,7 @@
 
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.disk import FolderTrouble
+from revsyncd.adapters.ledger.identity import owner
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.drop import Reason, State
 from revsyncd.core.errors import RefusedToStart
@@ -25,11 +26,25 @@ async def recover(instance: Instance, concluding: Concluding) -> None:
     await instance.register.load()
     _refuse_another_tenant(instance)
     await doubt_released(instance, concluding)
+    whole = True
     for folder in instance.config.folders:
         try:
             await _put_in_order(instance, folder.name)
         except FolderTrouble as error:
             log.debug("folder.not_recovered", folder=folder.name, error=error.message)
+            whole = False
+    if whole:
+        await _swept(instance)
+
+
+async def _swept(instance: Instance) -> None:
+    """Record of which run it is true that nothing older than it is left over."""
+    for directory in (instance.root, instance.root / "reports", instance.config.state_dir):
+        await off_loop(shelves.sweep, directory)
+    holder = owner(instance.root)
+    if holder is not None:
+        ledger = instance.ledger
+        await ledger.run(ledger.book.set_meta, "swept", repr(holder[1]))
 
 
 def _refuse_another_tenant(instance: Instance) -> None:
@@ -74,6 +89,9 @@ async def _put_in_order(instance: Instance, folder: str) -> None:
             await give_back(instance, folder, found.drop)
         elif drop.drop not in instance.register:
             await instance.files.remove_work(places, found.drop)
+    for drop_id in await off_loop(inbox.prepared, places):
+        if drop_id not in instance.register:
+            await instance.files.remove_work(places, drop_id)
 
 
 async def give_back(

@@ -70,6 +70,7 @@ class Ledger:
             try:
                 head = Head(root)
                 head.prove(book)
+                head.sweep()
                 yield cls(book, clock, head)
             finally:
                 book.close()

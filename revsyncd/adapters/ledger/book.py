@@ -174,4 +174,7 @@ def _translated() -> Iterator[None]:
 
 _DISK_HINT = "Free space in `state_dir`, or mend its permissions; nothing is lost meanwhile."
 _BUSY_HINT = "Another process keeps the ledger locked: end it (`fuser` on the file names it)."
-_BROKEN_HINT = "Check the disk under `state_dir`, then start again; do not delete the ledger."
+_BROKEN_HINT = (
+    "Check the disk under `state_dir`, then start again; do not delete the ledger. If it stays broken,"
+    " restore a backup that the root accepts, or, where there is none, `revsyncd ledger rebuild`."
+)
