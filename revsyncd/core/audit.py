@@ -136,7 +136,8 @@ def of_drop(evidence: Evidence) -> list[Violation]:
     """Every promise about a drop that does not hold."""
     rules = (_place, _bytes, _proven, _records, _recorded)
     found = [violation for rule in rules for violation in rule(evidence)]
-    if evidence.drop.filed and not evidence.archived:
+    taken_away = evidence.at_home is None and evidence.report is None
+    if evidence.drop.filed and not taken_away:
         beside = (_report, _sidecars)
         found += [violation for rule in beside for violation in rule(evidence)]
     return found

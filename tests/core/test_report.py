@@ -23,8 +23,8 @@ FIELDS = {
     *("reason", "message", "next_step", "template_name", "kind", "mapping", "config"),
     *("size", "sha256", "encoding", "records", "lines", "records_by_state", "totals"),
     *("totals_by", "received_at", "settled_at", "checks", "parts", "stage_errors"),
-    *("correction_of", "corrected_by", "duplicate_of", "resolved
-    tenant permitted companion"),
+    *("correction_of", "corrected_by", "duplicate_of", "resolved"),
+    *("tenant", "permitted", "companion"),
 }
 
 
