@@ -28,6 +28,8 @@ DAMAGED = {
     "test_once.py::test_without_the_commit_before_the_last_chunk_the_kill_posts_twice": "is there to",
     "test_signals.py::test_sighup_with_a_broken_configuration_keeps_the_old_one": "breaks its config",
     "test_signals.py::test_a_configuration_that_cannot_be_used_ends_with_78": "breaks its config",
+    "test_rebuilding.py::test_a_file_without_a_report": "the report that named its upload is gone",
+    "test_rebuilding.py::test_an_unreadable_report": "the report that named its upload is torn",
     "test_filing.py::test_a_lost_file_does_not_keep_its_report_from_being_written": "removes a file",
 }
 

@@ -114,10 +114,10 @@ def _checked(report: Mapping[str, Any]) -> Checked | None:
         shown=checks["shown"],
         totals=report["totals"],
         totals_by=tuple(report["totals_by"]),
-        normalised=checks.get("normalised"),
+        normalised=checks.get("normalised", {}),
         rejected=read_ranges(checks.get("rejected", "")),
         unreadable=checks.get("unreadable_records", 0),
-        unsummed=checks.get("cells_in_no_total"),
+        unsummed=checks.get("cells_in_no_total", {}),
         mapping=report["mapping"] or "",
     )
 

@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 from audit import violations
+from batches import Start, confirms, name_of, ready, section, status
 from bench import Bench, bench, folder
+from lived_tree import lived
 
+from revsyncd.adapters.ledger import Ledger
 from revsyncd.adapters.ledger.book import FILE_NAME
+from revsyncd.config import load
+from revsyncd.core.drop import Drop
+from revsyncd.core.part import PartState
 from revsyncd.pipelines.rebuilding import Rebuilt, rebuild
 
 
@@ -79,11 +85,8 @@ async def test_not_arrived_is_sent_anew(tmp_path: Path, monkeypatch: pytest.Monk
     keys = "max_records_per_upload = 1"
     async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it:
         async with it.running():
-            await it.ask("pause", "orders")
             it.drop("a.csv", it.content(["1", "2"]))
-            await it.ask("resume", "orders")
             await it.log.until("upload.started")
-        uploads = len(it.tenant.world.uploads)
         anew(it)
         it.tenant.world.uploads.clear()  # what the person found there was deleted
         async with it.running():
@@ -91,4 +94,194 @@ async def test_not_arrived_is_sent_anew(tmp_path: Path, monkeypatch: pytest.Monk
             assert (await it.ask("not-arrived", held["drop"]))[0]
             await it.log.until("drop.done", file="a.csv")
         assert it.staged() == ["1", "2"]
-        assert uploads <= 2
+
+
+def facts(drop: Drop) -> dict[str, Any]:
+    """What a rebuild must bring back; an inode and the order in one process are not among it."""
+    told = drop.to_json()
+    for name in ("seq", "identity", "received_at", "settled_at", "next_step", "revision"):
+        told.pop(name, None)
+    return told | {
+        "next_step": drop.next_step,
+        "ending": (drop.reason, drop.ending and drop.ending.message),
+    }
+
+
+async def test_everything_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every settled drop, its parts and the problems listed are in the new ledger as they were."""
+    async with lived(tmp_path, monkeypatch) as it:
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            before = all_of(ledger)
+        anew(it)
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            after = all_of(ledger)
+        assert after == before
+        assert len(after) == 4
+        lose(it)
+        rebuild(it.config)
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            assert all_of(ledger) == before
+
+
+def all_of(ledger: Ledger) -> dict[str, Any]:
+    return {
+        drop.drop: (
+            facts(drop),
+            [
+                {**part.to_json(), "released_at": None, "accepted_at": None}
+                for part in ledger.drops.parts(drop.drop)
+            ],
+            ledger.drops.problems(drop.drop),
+        )
+        for drop in ledger.drops.after(0)
+    }
+
+
+async def test_a_file_without_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it lies, it is held in doubt, and its content is known."""
+    async with lived(tmp_path, monkeypatch) as it:
+        [report] = (it.root / "orders" / "done").rglob("done.csv.report.json")
+        report.unlink()
+        made = anew(it)
+        assert made.in_doubt == 1
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            [drop] = [d for d in ledger.drops.held() if d.file == "done.csv"]
+            [part] = ledger.drops.parts(drop.drop)
+            assert (part.state, part.records) == (PartState.IN_DOUBT, 2)
+        async with it.running():
+            held = await it.log.until("drop.held", times=2)  # the first was before
+            assert held["reason"] == "in_doubt"
+            assert (await it.ask("arrived", drop.drop))[0]
+            await it.log.until("drop.done", file="done.csv", times=2)
+
+
+async def test_filing_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report whose file is still in work is the verdict; the file follows it at the next start."""
+    async with lived(tmp_path, monkeypatch) as it:
+        [file] = (it.root / "orders" / "done").rglob("done.csv")
+        work = it.root / "orders" / ".work" / it.report("done.csv")["drop"]
+        work.mkdir()
+        file.rename(work / "done.csv")
+        made = anew(it)
+        assert (made.states["staged"], made.in_doubt) == (1, 0)
+        async with it.running():
+            await it.log.until("drop.done", file="done.csv", times=2)
+        assert file.exists()
+
+
+async def test_a_held_file_in_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A held drop is taken into work to be sent: what its report calls not sent may have gone since."""
+    async with lived(tmp_path, monkeypatch) as it:
+        [file] = (it.root / "orders" / "held").rglob("held.csv")
+        work = it.root / "orders" / ".work" / it.report("held.csv")["drop"]
+        work.mkdir()
+        file.rename(work / "held.csv")
+        made = anew(it)
+        assert made.in_doubt == 1
+        async with it.running():
+            held = await it.log.until("drop.held", file="held.csv", times=2)
+            assert held["reason"] == "in_doubt"
+            assert (await it.ask("reject", held["drop"]))[0]
+            await it.log.until("drop.failed", file="held.csv")
+
+
+async def test_partly_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a held drop some parts are staged and one is in doubt: that one alone is sent on a word."""
+    keys = 'max_records_per_upload = 1\nparts = "sequence"'
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it:
+        async with it.running():
+            it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored", skip=1)
+            held = await settled(it, "a.csv", it.content(["1", "2"]), "drop.held")
+        it.tenant.world.uploads.popitem()  # looked for and deleted
+        anew(it)
+        async with it.running():
+            assert (await it.ask("not-arrived", held["drop"]))[0]
+            await it.log.until("drop.done", file="a.csv")
+        assert it.staged() == ["1", "2"]
+
+
+async def test_an_unreadable_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is torn speaks for nothing, and that is told."""
+    async with lived(tmp_path, monkeypatch) as it:
+        [report] = (it.root / "orders" / "done").rglob("done.csv.report.json")
+        report.write_bytes(report.read_bytes()[:100])
+        made = anew(it)
+        assert made.in_doubt == 1
+        assert "done.csv.report.json: taken for no report" in made.notes[0]
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+async def test_a_confirmed_batch_is_not_confirmed_again(start: Start) -> None:
+    """The list says that it is done; until then it is held, and nothing is written or told twice."""
+    async with start(section()) as it:
+        ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        before, told = it.delivered(), confirms(it)
+        made = anew(it)
+        assert made.batches == 1
+        async with it.outbound() as outbound:
+            await outbound.look()
+            await outbound.look()
+            assert (await it.batch(5001)).state == "closed"
+        assert (it.delivered(), confirms(it)) == (before, told)
+
+
+async def test_a_written_batch_waits_for_a_person(start: Start) -> None:
+    """Written and not told: it is not confirmed on its own, but on a person's word."""
+    async with start(section("never")) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        anew(it)
+        path = it.config.path
+        path.write_text(path.read_text().replace('confirm = "never"', 'confirm = "written"'))
+        it.config = load(path)
+        async with it.outbound() as outbound:
+            await outbound.look()
+            held = await it.batch(batch.id)
+            assert (held.state, held.reason) == ("held", "rebuilt")
+            assert confirms(it) == 0
+        assert len(it.delivered()) == 1
+        assert await it.while_stopped("gl-confirm", str(batch.id))
+        assert status(it, batch) == "TRANSFERRED"
+
+
+async def test_a_batch_of_which_nothing_is_left(start: Start) -> None:
+    """The ERP may have taken its file away: it is not delivered again but on a person's word."""
+    async with start(section("never")) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        for path in it.outbox.glob("GL_*"):
+            path.unlink()
+        anew(it)
+        later = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+            held = await it.batch(batch.id)
+            assert (held.state, held.reason) == ("held", "rebuilt")
+        assert it.delivered() == {}
+        after = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        assert list(it.delivered()) == [name_of(after)]
+        assert later.id != after.id
+        assert await it.while_stopped("gl-fetch", str(batch.id))
+        assert name_of(batch) in it.delivered()
+
+
+async def test_a_batch_half_out(start: Start) -> None:
+    """A file that is out while its manifest is still hidden gets the manifest, and is held."""
+    async with start(section("never")) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        name = name_of(batch)
+        hidden = it.outbox / f".revsyncd-gl-{batch.id}.1.manifest"
+        (it.outbox / f"{name}.manifest.json").rename(hidden)
+        made = anew(it)
+        assert (made.batches, hidden.exists()) == (1, False)
+        assert it.manifest(name)["file"] == name

@@ -8,7 +8,11 @@ from typing import Any
 from revsyncd.adapters.ledger.book import EMPTY_CHAIN, Book, seal
 from revsyncd.core.audit_sending import Address, Content, Sent
 
-_WRITTEN = "state NOT IN ('planned', 'refused')"
+# In doubt without a time of release is what a rebuild found: nothing says that it ever left.
+_OUT = (
+    "state NOT IN ('planned', 'refused')"
+    " AND (state <> 'in_doubt' OR json_extract(data, '$.released_at') IS NOT NULL)"
+)
 _UNWRITTEN = "stage_errors unwritten %"
 
 
@@ -59,8 +63,8 @@ def contents(book: Book) -> dict[Content, list[Sent]]:
     """What is, or may be, at the tenant more than once: the content and which parts have it."""
     query = (
         "SELECT tenant, template_name, sha256, drop_id, part FROM parts WHERE sha256 IN"  # noqa: S608  (our own text)
-        f" (SELECT sha256 FROM parts WHERE {_WRITTEN} GROUP BY sha256 HAVING count(*) > 1)"
-        f" AND {_WRITTEN} ORDER BY drop_id, part"
+        f" (SELECT sha256 FROM parts WHERE {_OUT} GROUP BY sha256 HAVING count(*) > 1)"
+        f" AND {_OUT} ORDER BY drop_id, part"
     )
     found: dict[Content, list[Sent]] = {}
     for tenant, template, sha256, drop, part in book.rows(query):

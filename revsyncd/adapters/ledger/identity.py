@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from revsyncd.adapters.ledger.book import Book
+from revsyncd.adapters.ledger.book import FILE_NAME, Book
 from revsyncd.core.errors import NoSpace, RefusedToStart
 
 OURS = ".revsyncd"  # under the root
@@ -103,6 +103,14 @@ class Head:
     def __init__(self, root: Path) -> None:
         """`root` must exist."""
         self.path = root / OURS / "ledger.json"
+
+    def require(self, state_dir: Path) -> None:
+        """Raises RefusedToStart where the root has a ledger and there is none, before one is made."""
+        if self.path.exists() and not (state_dir / FILE_NAME).exists():
+            raise RefusedToStart(
+                f"the root belongs to a ledger ({self.path}), but there is none in {state_dir}",
+                hint=f"Is `state_dir` the right one? {REBUILD}",
+            )
 
     def prove(self, book: Book) -> None:
         """Check that the ledger is the root's own and not older than the root proves.

@@ -10,7 +10,7 @@ from pathlib import Path
 from revsyncd.adapters.disk import rename_without_overwriting, sync_directory, sync_file
 from revsyncd.adapters.ledger.book import FILE_NAME, Book
 from revsyncd.adapters.ledger.evidence import sealed_steps
-from revsyncd.adapters.ledger.identity import REBUILD, Head
+from revsyncd.adapters.ledger.identity import Head
 from revsyncd.core.errors import RefusedToStart, RevsyncdError
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -40,12 +40,8 @@ def prove(root: Path, state_dir: Path) -> str:
     Raises RefusedToStart as a start would.
     """
     head = Head(root)
+    head.require(state_dir)
     if not (state_dir / FILE_NAME).exists():
-        if head.path.exists():
-            raise RefusedToStart(
-                f"the root belongs to a ledger ({head.path}), but there is none in {state_dir}",
-                hint=f"Is `state_dir` the right one? {REBUILD}",
-            )
         return "there is none yet; the first start makes it"
     with _reading(state_dir) as book:
         if head.path.exists():
