@@ -76,12 +76,13 @@ def rebuild(path: Path) -> None:
     click.echo(
         f"a new ledger knows {drops} ({states or 'none'}) and {plural(made.batches, 'batch', 'batches')}"
     )
+    if made.from_old:
+        click.echo(f"{plural(made.from_old, 'drop')} of them only from the ledger that was there")
     if made.aside is not None:
         click.echo(f"what was there before is in {made.aside}")
     if made.in_doubt:
         click.echo(
             f"{plural(made.in_doubt, 'drop')} in doubt: `revsyncd status` says what to look for"
         )
-    click.echo(
-        "pauses and stops are forgotten: say `revsyncd pause` again before the next start where one held"
-    )
+    kept = f"{plural(made.pauses, 'pause or stop', 'pauses and stops')} kept" if made.pauses else ""
+    click.echo(kept or "pauses and stops are forgotten: say `revsyncd pause` again where one held")

@@ -188,6 +188,12 @@ def on_its_way(known: Known, place: str, name: str) -> Known:
     return _doubted(replace(known, drop=moved))
 
 
+def lost(known: Known) -> Known:
+    """A drop that an older ledger knew as on its way, and of which nothing is found any more."""
+    held = known.drop.evolve(state=State.HELD, settled_at=known.drop.received_at, filed=False)
+    return _doubted(replace(known, drop=held))
+
+
 def settled(known: Known) -> Known:
     """A drop whose file lies beside its report: only an upload without an answer is in doubt."""
     loose = [part for part in known.parts if part.state is PartState.RELEASED]

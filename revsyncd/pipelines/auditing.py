@@ -149,34 +149,35 @@ class _Auditor:
         )
         unexplained = {path for folder in tree for path in folder.files}
         known: set[str] = set()
+        suspects: dict[str, list[Violation]] = {}
         in_all, hashed, seq = size_of_files(ledger.book), 0, 0
         while several := ledger.drops.after(seq):
             for drop in several:
                 seq = drop.seq
                 known.add(drop.drop)
-                violations = drops.look(drop)
-                if violations and self._live:
-                    violations = self._again(lambda id_=drop.drop: drops.look_again(id_))  # type: ignore[misc]
-                self._found.violations += violations
+                suspects[drop.drop] = drops.look(drop)
                 unexplained.difference_update(drops.explained(drop))
                 hashed += drop.size
                 if self._progress is not None:
                     self._progress(hashed, max(in_all, 1))
         self._found.drops = len(known)
+        self._found.violations += self._lasting(suspects, drops.look_again)
         if drops.archived:
             told = f"{drops.archived:,} settled files are not looked at: their date folders were taken away"
             self._found.notes.append(told)
         self._strays(ledger, tree, unexplained, known)
 
-    def _again(self, look: Callable[[], list[Violation]]) -> list[Violation]:
-        """What still holds when the daemon had time for its step."""
-        found: list[Violation] = []
-        for pause in AGAIN:
-            time.sleep(pause)
-            found = look()
-            if not found:
+    def _lasting(
+        self, suspects: dict[str, list[Violation]], look: Callable[[str], list[Violation]]
+    ) -> list[Violation]:
+        """What still holds when a daemon at work had time for its step."""
+        suspects = {key: found for key, found in suspects.items() if found}
+        for pause in AGAIN if self._live else ():
+            if not suspects:
                 break
-        return found
+            time.sleep(pause)
+            suspects = {key: found for key in suspects if (found := look(key))}
+        return [violation for found in suspects.values() for violation in found]
 
     def _strays(
         self, ledger: Ledger, tree: list[FolderSeen], unexplained: set[str], known: set[str]
@@ -242,23 +243,17 @@ class _Auditor:
     # -- batches ---------------------------------------------------------------------------------
 
     def _batches(self, ledger: Ledger) -> None:
-        every = ledger.batches.every()
+        every = {f"{b.tenant} {b.batch} {b.issue}": b for b in ledger.batches.every()}
         self._found.batches = len(every)
-        for batch in every:
-            violations = of_batch(self._batch(batch))
-            if violations and self._live:
-                violations = self._again(lambda b=batch: self._batch_again(ledger, b))  # type: ignore[misc]
-            self._found.violations += violations
 
-    def _batch_again(self, ledger: Ledger, batch: Batch) -> list[Violation]:
-        latest = [
-            b for b in ledger.batches.every() if (b.tenant, b.batch) == (batch.tenant, batch.batch)
-        ]
-        now = next((b for b in latest if b.issue == batch.issue), batch)
-        events = self._events.setdefault((batch.batch, batch.issue), set())
-        query = "SELECT event FROM history WHERE event LIKE 'gl %' AND json_extract(facts, '$.batch') = ?"
-        events |= {row[0] for row in ledger.book.rows(query, batch.batch)}
-        return of_batch(self._batch(now))
+        def again(key: str) -> list[Violation]:
+            known = ledger.batches.every()
+            now = next(b for b in known if f"{b.tenant} {b.batch} {b.issue}" == key)
+            self._events[now.batch, now.issue] = ledger.batches.events(now)
+            return of_batch(self._batch(now))
+
+        suspects = {key: of_batch(self._batch(batch)) for key, batch in every.items()}
+        self._found.violations += self._lasting(suspects, again)
 
     def _batch(self, batch: Batch) -> BatchEvidence:
         target = self._root / batch.place / batch.file

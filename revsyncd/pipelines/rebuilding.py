@@ -43,6 +43,7 @@ from revsyncd.core.rebuild import (
 )
 from revsyncd.pipelines.batch_list import UNPROVEN
 from revsyncd.pipelines.rebuilding_batches import published
+from revsyncd.pipelines.rebuilding_old import Old, old
 
 _REPORT = Sidecar.REPORT.value
 
@@ -55,6 +56,8 @@ class Rebuilt:
     in_doubt: int = 0  # drops without a report that could speak for them
     batches: int = 0
     aside: Path | None = None  # where the old ledger is now
+    from_old: int = 0  # drops that only the ledger before knew
+    pauses: int = 0  # that it knew, too
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,24 +66,40 @@ def rebuild(
 ) -> Rebuilt:
     """Make the ledger anew. Raises RefusedToStart while a daemon runs, RevsyncdError, OSError."""
     told = Rebuilt()
-    with replacing(config.root, config.state_dir, now) as (ledger, aside):
-        known = sorted(_Tree(config, told, now, progress).drops(), key=lambda k: k.drop.drop)
-        ledger.remember(now(), {"drops": len(known), "aside": aside.name})
-        for each in known:
-            _restore(ledger, config, each)
-            told.states[str(each.drop.state)] += 1
-        for batch in published(config, now(), told.notes):
-            ledger.batches.restore(batch)
-            told.batches += 1
-        ledger.book.set_meta(UNPROVEN, "1")
+    with (
+        replacing(config.root, config.state_dir, now) as (ledger, aside),
+        old(config) as before,  # closed before it is moved aside
+    ):
+        _fill(ledger, before, _Tree(config, told, now, progress), aside.name)
     told.aside = aside if aside.exists() else None
     return told
 
 
-def _restore(ledger: NewLedger, config: Config, known: Known) -> None:
+def _fill(ledger: NewLedger, before: Old, tree: "_Tree", aside: str) -> None:
+    config, told, at = tree.config, tree.told, tree.now()
+    shown_by_tree = {known.drop.drop: known for known in tree.drops()}
+    kept = list(before.drops(set(shown_by_tree)))
+    told.from_old = len(kept)
+    ledger.remember(at, {"drops": len(shown_by_tree) + len(kept), "aside": aside})
+    every = [_of_tree(config, known) for known in shown_by_tree.values()] + kept
+    for known, problems, errors in sorted(every, key=lambda each: each[0].drop.drop):
+        ledger.drops.restore(known.drop, known.parts, problems)
+        if errors:
+            ledger.stage_errors.put(known.drop.tenant, errors)
+        told.states[str(known.drop.state)] += 1
+    for batch in before.batches(list(published(config, at, told.notes))):
+        ledger.batches.restore(batch)
+        told.batches += 1
+    for condition in before.conditions:
+        ledger.conditions.begin(condition)
+        told.pauses += 1
+    if not before.complete:
+        ledger.book.set_meta(UNPROVEN, "1")
+
+
+def _of_tree(config: Config, known: Known) -> tuple[Known, list[Problem], list[KnownStageError]]:
     drop = known.drop
     beside = config.root / (drop.target or f"{drop.place}/{drop.name}")
-    ledger.drops.restore(drop, known.parts, _problems(beside, drop.drop))
     names = ("record", "line", "so_line_id", "inv_line_id", "message", "code", "column", "value")
     errors = [
         KnownStageError(
@@ -88,8 +107,7 @@ def _restore(ledger: NewLedger, config: Config, known: Known) -> None:
         )
         for e in known.errors
     ]
-    if errors:
-        ledger.stage_errors.put(drop.tenant, errors)
+    return known, _problems(beside, drop.drop), errors
 
 
 def _problems(file: Path, drop: str) -> list[Problem]:
@@ -107,16 +125,16 @@ class _Tree:
     def __init__(
         self, config: Config, told: Rebuilt, now: Callable[[], float], progress: Progress | None
     ) -> None:
-        self._config = config
+        self.config = config
         self._root = config.root
-        self._told = told
-        self._now = now
+        self.told = told
+        self.now = now
         self._progress = progress
         self._done = 0
 
     def drops(self) -> Iterator[Known]:
         """Every drop of which the tree shows something."""
-        names = sorted({*self._config.templates, *sightings.folder_names(self._root)})
+        names = sorted({*self.config.templates, *sightings.folder_names(self._root)})
         folders = [sightings.look(self._root, name) for name in names]
         in_all = sum(len(folder.files) + len(folder.work) for folder in folders)
         for folder in folders:
@@ -153,13 +171,13 @@ class _Tree:
         report, fault = sightings.read_report(self._root / path)
         place, _, name = path.rpartition("/")
         if report is None:
-            self._told.notes.append(f"{shown(path)}: taken for no report: it {fault}")
+            self.told.notes.append(f"{shown(path)}: taken for no report: it {fault}")
             return
         file = _file_of(place, name, str(report.get("drop")), folder.files)
         try:
-            yield from_report(report, place, file, self._config.tenant.base_url)
+            yield from_report(report, place, file, self.config.tenant.base_url)
         except NoReport as why:
-            self._told.notes.append(f"{shown(path)}: taken for no report: {why}")
+            self.told.notes.append(f"{shown(path)}: taken for no report: {why}")
 
     def _placed(self, folder: FolderSeen, several: Iterable[Known]) -> Known:
         """Where its file lies now: by its report, by the one before, or in work."""
@@ -173,11 +191,11 @@ class _Tree:
                 return self._identified(on_its_way(known, before.drop.place, before.drop.name))
         work = folder.work.get(drop.drop, ())
         if home not in folder.files and work:
-            self._told.in_doubt += drop.state is State.HELD
+            self.told.in_doubt += drop.state is State.HELD
             name = drop.file if drop.file in work else self._main(folder.name, work)
             return self._identified(on_its_way(known, drop.work_place, name))
         if home not in folder.files:
-            self._told.notes.append(f"{shown(home)} is gone; its report is kept in mind")
+            self.told.notes.append(f"{shown(home)} is gone; its report is kept in mind")
         return self._identified(settled(known))
 
     def _identified(self, known: Known) -> Known:
@@ -198,12 +216,12 @@ class _Tree:
     def _id_for(self, path: str, reports: Iterable[str]) -> str:
         """Its own id where its name holds it; else a new one, for no other tells."""
         ids = [id_ for id_ in drop_ids_in(path.rpartition("/")[2]) if id_ not in set(reports)]
-        return ids[0] if ids else new_drop_id(self._now(), secrets.token_bytes(10))
+        return ids[0] if ids else new_drop_id(self.now(), secrets.token_bytes(10))
 
     def _unreported(self, folder: FolderSeen, path: str, drop: str) -> Known:
-        self._told.in_doubt += 1
+        self.told.in_doubt += 1
         place, _, name = path.rpartition("/")
-        configured = self._config.templates.get(folder.name)
+        configured = self.config.templates.get(folder.name)
         file = self._root / path
         seen = sightings.see(file, bytes_of=0)
         return without_report(
@@ -212,11 +230,11 @@ class _Tree:
                 folder=folder.name,
                 place=place,
                 name=name,
-                tenant=self._config.tenant.base_url,
+                tenant=self.config.tenant.base_url,
                 template_name=configured.template_name if configured else "",
                 kind=str(configured.kind) if configured else "transaction",
-                at=self._now(),
-                received_at=made_at(drop) if is_drop_id(drop) else self._now(),
+                at=self.now(),
+                received_at=made_at(drop) if is_drop_id(drop) else self.now(),
                 size=seen.size if seen else 0,
                 sha256=(seen.sha256 or None) if seen else None,
                 identity=sightings.identity(file),
@@ -227,7 +245,7 @@ class _Tree:
         )
 
     def _suffixes(self, folder: str) -> tuple[str, ...]:
-        found = self._config.templates.get(folder)
+        found = self.config.templates.get(folder)
         return (found.marker_suffix, found.manifest_suffix) if found else ()
 
     def _is_companion(self, path: str, folder: FolderSeen) -> bool:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from audit import violations
 from batches import Start, confirms, name_of, ready, section, status
-from bench import Bench, bench, folder
+from bench import PATIENCE, Bench, bench, folder
 from lived_tree import lived
 
-from revsyncd.adapters.ledger import Ledger
+from revsyncd.adapters.ledger import Ledger, upkeep
 from revsyncd.adapters.ledger.book import FILE_NAME
 from revsyncd.config import load
 from revsyncd.core.drop import Drop
@@ -285,3 +286,70 @@ async def test_a_batch_half_out(start: Start) -> None:
         made = anew(it)
         assert (made.batches, hidden.exists()) == (1, False)
         assert it.manifest(name)["file"] == name
+
+
+# -- what the ledger before still knew ---------------------------------------------------------------
+
+
+async def test_what_only_the_older_copy_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Date folders that were taken away stay known by an older copy, and a person's pause holds."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            await settled(it, "old.csv", it.content(["1"]))
+            assert (await it.ask("pause", "orders"))[0]
+        copy = tmp_path / "copy"
+        upkeep.backup(it.config.state_dir, copy)
+        [day] = (it.root / "orders" / "done").iterdir()
+        day.rename(tmp_path / "archive")
+        async with it.running():
+            assert (await it.ask("resume", "orders"))[0]
+            await settled(it, "new.csv", it.content(["2"]))
+        lose(it)
+        copy.rename(it.config.state_dir / FILE_NAME)
+        made = rebuild(it.config)
+        assert (dict(made.states), made.from_old, made.pauses) == ({"done": 2}, 1, 1)
+        async with it.running():
+            it.drop("again.csv", it.content(["1"]))
+            assert (await it.ask("resume", "orders"))[0]
+            held = await it.log.until("drop.held", file="again.csv")
+            assert held["reason"] == "duplicate"
+        for path in (
+            tmp_path / "archive"
+        ).iterdir():  # for the audit: it is not old enough to be away
+            path.rename(day / path.name)
+
+
+async def test_a_batch_that_a_whole_ledger_knows_as_confirmed(start: Start) -> None:
+    """A rebuild of a ledger that was not lost forgets nothing: what comes next is delivered as usual."""
+    async with start(section()) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+        for path in it.outbox.glob("GL_*"):
+            path.unlink()
+        rebuild(it.config)
+        later = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+            assert (await it.batch(batch.id)).state == "confirmed"
+        assert list(it.delivered()) == [name_of(later)]
+
+
+async def test_stage_errors_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line in error is known again, and told as gone when it is."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            await settled(it, "a.csv", it.content(["1", "2"], End_Date="01-JAN-2025"))
+            await it.log.until("stage_errors.found")
+            with anyio.fail_after(PATIENCE):
+                while it.report("a.csv")["stage_errors"]["open"] != 2:  # noqa: ASYNC110  (a file tells nobody)
+                    await anyio.sleep(0.02)
+        anew(it)
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            [drop] = ledger.drops.after(0)
+            assert len(ledger.stage_errors.of_drop(drop.drop)) == 2
+        it.tenant.world.delete_lines()
+        async with it.running():
+            await it.log.until("stage_errors.gone", count=2)

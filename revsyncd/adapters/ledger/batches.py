@@ -42,6 +42,14 @@ class Batches:
         """Every issue of every batch, of whatever tenant."""
         return self._select("ORDER BY tenant, batch, issue")
 
+    def events(self, batch: Batch) -> set[str]:
+        """What the history tells of an issue."""
+        query = (
+            "SELECT event FROM history WHERE event LIKE 'gl %'"
+            " AND json_extract(facts, '$.batch') = ? AND json_extract(facts, '$.issue') = ?"
+        )
+        return {row[0] for row in self._book.rows(query, batch.batch, batch.issue)}
+
     def last(self, tenant: str, limit: int = 20) -> list[Batch]:
         """The last ones that are confirmed or closed, newest first."""
         query = (

@@ -112,6 +112,14 @@ class Head:
                 hint=f"Is `state_dir` the right one? {REBUILD}",
             )
 
+    def names(self, book: Book) -> bool:
+        """Whether this is the root's ledger, be it an older copy; where nothing tells, it is."""
+        try:
+            written = self._read()
+        except RefusedToStart:
+            return False
+        return written is None or written["ledger"] == book.meta("ledger")
+
     def prove(self, book: Book) -> None:
         """Check that the ledger is the root's own and not older than the root proves.
 

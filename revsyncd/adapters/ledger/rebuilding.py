@@ -17,7 +17,7 @@ from revsyncd.adapters.ledger.batches import Batches
 from revsyncd.adapters.ledger.book import FILE_NAME, Book
 from revsyncd.adapters.ledger.drops import Drops
 from revsyncd.adapters.ledger.identity import Head, only_instance
-from revsyncd.adapters.ledger.registers import StageErrors
+from revsyncd.adapters.ledger.registers import Conditions, StageErrors
 from revsyncd.core.errors import RevsyncdError
 
 ASIDE = "replaced-ledgers"  # below the state directory: what was there before, never deleted
@@ -38,6 +38,7 @@ class NewLedger:
         self.drops = Drops(book, clock, _nothing)
         self.batches = Batches(book, clock, _nothing)
         self.stage_errors = StageErrors(book)
+        self.conditions = Conditions(book, clock)
 
     def remember(self, at: float, facts: dict[str, object]) -> None:
         """The step with which its history begins."""
