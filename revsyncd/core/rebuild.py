@@ -26,7 +26,7 @@ class NoReport(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A drop as it will stand in the new ledger; `revision` is that of its report, 0 without one."""
+    """A drop as it will stand in the new ledger, with its parts and its lines in error."""
 
     drop: Drop
     parts: tuple[Part, ...] = ()

@@ -189,6 +189,7 @@ class _Auditor:
             *(s for folder in tree for s in self._of_work(folder, known)),
             *(s for folder in tree for s in self._left_over(ledger, folder, began)),
             *self._left_around(began),
+            *self._left_in_outbox(ledger, began),
         ]
         if suspects and self._live:
             time.sleep(AGAIN[0])
@@ -239,6 +240,17 @@ class _Auditor:
         for directory in (root, root / "reports", state):
             found = sightings.temporary_in(directory)
             yield from _left({str(directory / name) for name, at in found.items() if at < began})
+
+    def _left_in_outbox(
+        self, ledger: Ledger, began: float | None
+    ) -> Iterator[tuple[str, Violation]]:
+        """Told while the daemon runs only: the first look at batches sweeps, and need not have come."""
+        if began is None or not self._live or not self._config.gl.enabled:
+            return
+        outbox = self._config.outbox
+        needed = {name for batch in ledger.batches.every() for name in batch.prepared or ()}
+        hidden = sightings.hidden_in(outbox).items()
+        yield from _left({str(outbox / n) for n, at in hidden if at < began and n not in needed})
 
     # -- batches ---------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.places import (
     Sidecar,
     drop_ids_in,
+    is_correction,
     is_drop_id,
     made_at,
     new_drop_id,
@@ -131,6 +132,7 @@ class _Tree:
         self.now = now
         self._progress = progress
         self._done = 0
+        self._ids: set[str] = set()  # of drops that are taken
 
     def drops(self) -> Iterator[Known]:
         """Every drop of which the tree shows something."""
@@ -149,11 +151,12 @@ class _Tree:
                     reports[known.drop.drop].append(known)
                     explained |= _around(known)
             self._step(in_all)
+        self._ids |= {*reports, *folder.work}
         for several in reports.values():
             yield self._placed(folder, several)
         for path in sorted(folder.files - explained):
             if not path.endswith(tuple(Sidecar)) and not self._is_companion(path, folder):
-                yield self._unreported(folder, path, self._id_for(path, reports))
+                yield self._unreported(folder, path, self._id_for(path))
         for drop, files in sorted(folder.work.items()):
             if files and drop not in reports:
                 name = self._main(folder.name, files)
@@ -213,10 +216,14 @@ class _Tree:
 
     # -- without ---------------------------------------------------------------------------------
 
-    def _id_for(self, path: str, reports: Iterable[str]) -> str:
-        """Its own id where its name holds it; else a new one, for no other tells."""
-        ids = [id_ for id_ in drop_ids_in(path.rpartition("/")[2]) if id_ not in set(reports)]
-        return ids[0] if ids else new_drop_id(self.now(), secrets.token_bytes(10))
+    def _id_for(self, path: str) -> str:
+        """Its own id where its name was given it; else a new one, for no other tells."""
+        name = path.rpartition("/")[2]
+        ids = () if is_correction(name) else drop_ids_in(name)  # which names what it corrects
+        free = [id_ for id_ in ids if id_ not in self._ids]
+        chosen = free[0] if free else new_drop_id(self.now(), secrets.token_bytes(10))
+        self._ids.add(chosen)
+        return chosen
 
     def _unreported(self, folder: FolderSeen, path: str, drop: str) -> Known:
         self.told.in_doubt += 1

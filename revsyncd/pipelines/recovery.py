@@ -5,7 +5,7 @@ from revsyncd.adapters.disk import FolderTrouble
 from revsyncd.adapters.ledger.identity import owner
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.drop import Reason, State
-from revsyncd.core.errors import RefusedToStart
+from revsyncd.core.errors import NoSpace, RefusedToStart
 from revsyncd.core.part import PartState, released
 from revsyncd.core.places import shown
 from revsyncd.pipelines.concluding import Concluding
@@ -39,12 +39,14 @@ async def recover(instance: Instance, concluding: Concluding) -> None:
 
 async def _swept(instance: Instance) -> None:
     """Record of which run it is true that nothing older than it is left over."""
-    for directory in (instance.root, instance.root / "reports", instance.config.state_dir):
-        await off_loop(shelves.sweep, directory)
-    holder = owner(instance.root)
-    if holder is not None:
-        ledger = instance.ledger
-        await ledger.run(ledger.book.set_meta, "swept", repr(holder[1]))
+    ledger, holder = instance.ledger, owner(instance.root)
+    try:
+        for directory in (instance.root, instance.root / "reports", instance.config.state_dir):
+            await off_loop(shelves.sweep, directory)
+        if holder is not None:
+            await ledger.run(ledger.book.set_meta, "swept", repr(holder[1]))
+    except (FolderTrouble, NoSpace) as error:  # nothing waits for it, and a full disk is told later
+        log.debug("folder.not_recovered", folder="", error=error.message)
 
 
 def _refuse_another_tenant(instance: Instance) -> None:

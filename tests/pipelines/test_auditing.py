@@ -1,6 +1,7 @@
 """The audit of a real tree: clean as it is, and each damage found, named and placed."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from anyio import to_thread
+from audit import DAMAGED
 from batches import Start, ready, section
 from bench import Bench, bench
+from drops import drop_id
 from lived_tree import lived
 
 from revsyncd.adapters.ledger.book import FILE_NAME
@@ -223,3 +226,37 @@ async def test_batches(start: Start) -> None:
         meddle("UPDATE gl_batches SET data = json_set(data, '$.published', json('false'))")(it)
         assert rules(it) == ["gl.unpublished"]
         meddle("UPDATE gl_batches SET data = json_set(data, '$.published', json('true'))")(it)
+
+
+def test_what_is_excused_exists() -> None:
+    """Every test that the audit leaves out is there, under its name."""
+    below = Path(__file__).parents[1]
+    for named in DAMAGED:
+        file, _, function = named.partition("::")
+        [path] = below.rglob(file)
+        assert f"def {function}(" in path.read_text()
+
+
+async def test_what_a_killed_run_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next start removes it from everywhere; what is older than a run that swept is told."""
+    async with bench(tmp_path, monkeypatch) as it:
+        ours = ".revsyncd-1-abcd-0.tmp"
+        parts = it.root / "orders" / ".work" / f"{drop_id(1)}.parts"
+        left = [
+            it.root / ours,
+            it.root / "orders" / ours,
+            it.config.state_dir / ours,
+            parts / "p001.csv",
+        ]
+        parts.mkdir()
+        for path in left:
+            path.touch()
+        async with it.running():
+            pass
+        assert [path for path in left if path.exists()] == []
+        for path in left[:3]:
+            path.touch()
+            os.utime(path, (1e9, 1e9))
+        assert rules(it) == ["temporary.left"]
+        for path in left[:3]:
+            path.unlink()

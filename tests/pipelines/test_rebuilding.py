@@ -8,6 +8,7 @@ import pytest
 from audit import violations
 from batches import Start, confirms, name_of, ready, section, status
 from bench import PATIENCE, Bench, bench, folder
+from drops import drop_id
 from lived_tree import lived
 
 from revsyncd.adapters.ledger import Ledger, upkeep
@@ -353,3 +354,22 @@ async def test_stage_errors_come_back(tmp_path: Path, monkeypatch: pytest.Monkey
         it.tenant.world.delete_lines()
         async with it.running():
             await it.log.until("stage_errors.gone", count=2)
+
+
+async def test_an_id_in_a_name_belongs_to_one_drop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name may hold the drop's own id, or that of what it corrects; no two drops share one."""
+    async with bench(tmp_path, monkeypatch) as it:
+        day = it.root / "orders" / "done" / "2026-11-24"
+        day.mkdir()
+        own = drop_id(7)
+        names = (f"a.{own}.csv", f"b.{own}.csv", f"a.{drop_id(8)}.csv.rejects.1.csv")
+        for number, name in enumerate(names):
+            (day / name).write_bytes(it.content([str(number)]))
+        made = rebuild(it.config)
+        assert made.in_doubt == 3
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            ids = {drop.file: drop.drop for drop in ledger.drops.after(0)}
+        assert ids[names[0]] == own
+        assert drop_id(8) not in ids.values()
