@@ -36,6 +36,7 @@ from revsyncd.pipelines.audit_secrets import leaks
 
 AGAIN = (0.1, 0.3, 1.0, 2.0)  # seconds before each further look, while a daemon is at work
 _ASIDE = "Keep it, and report it: no drop of the ledger explains it. If a person put it there, move it away."
+_TORN = "Stop the daemon, keep the file, check the disk; docs/operations.md says what then."
 
 
 @dataclass(slots=True)
@@ -86,12 +87,26 @@ class _Auditor:
         tree = [sightings.look(self._root, name) for name in names]
         with ExitStack() as stack:
             ledger = self._opened(stack)
-            if ledger is not None:
-                self._ledger(ledger)
-                self._drops(ledger, tree)
-                self._batches(ledger)
+            if ledger is not None and not self._compared(ledger, tree):
+                ledger = None
             self._secrets(ledger, tree, logs)
         return self._found
+
+    def _compared(self, ledger: Ledger, tree: list[FolderSeen]) -> bool:
+        """Whether ledger and tree could be compared to the end: a torn one breaks off anywhere."""
+        found = self._found.violations
+        try:
+            self._ledger(ledger)
+            self._drops(ledger, tree)
+            self._batches(ledger)
+        except RevsyncdError as error:
+            found.append(_of_ledger("ledger.broken", error.message, ledger.book.path, error.hint))
+        except (ValueError, KeyError, TypeError) as error:
+            told = f"it holds what no ledger does: {error}"
+            found.append(_of_ledger("ledger.broken", told, ledger.book.path, _TORN))
+        else:
+            return True
+        return False
 
     def _opened(self, stack: ExitStack) -> Ledger | None:
         state, found = self._config.state_dir, self._found
@@ -116,16 +131,15 @@ class _Auditor:
     def _ledger(self, ledger: Ledger) -> None:
         """Its file, its history, and what the history tells of uploads and batches."""
         book, found = ledger.book, self._found.violations
-        step = "Stop the daemon, keep the file, check the disk; docs/operations.md says what then."
         found += [
-            _of_ledger("ledger.file", fault, book.path, step) for fault in upkeep.of_the_file(book)
+            _of_ledger("ledger.file", fault, book.path, _TORN) for fault in upkeep.of_the_file(book)
         ]
         whose = addresses(book)
         releases = Releases(whose)
         for sealed in sealed_steps(book):
             if not sealed.whole:
                 found.append(
-                    _of_ledger("ledger.history", upkeep.unsealed(sealed.n), book.path, step)
+                    _of_ledger("ledger.history", upkeep.unsealed(sealed.n), book.path, _TORN)
                 )
             if sealed.drop is not None:
                 found += releases.take(sealed.event, sealed.drop, sealed.part, sealed.facts)

@@ -1,5 +1,7 @@
 """A ledger made anew from reports and folders, on real instances; then life goes on."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from revsyncd.adapters.ledger import Ledger, upkeep
 from revsyncd.adapters.ledger.book import FILE_NAME
 from revsyncd.config import load
 from revsyncd.core.drop import Drop
+from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.part import PartState
+from revsyncd.pipelines.auditing import audit
 from revsyncd.pipelines.rebuilding import Rebuilt, rebuild
 
 
@@ -373,3 +377,40 @@ async def test_an_id_in_a_name_belongs_to_one_drop(
             ids = {drop.file: drop.drop for drop in ledger.drops.after(0)}
         assert ids[names[0]] == own
         assert drop_id(8) not in ids.values()
+
+
+TEARS: dict[str, Callable[[Path], object]] = {
+    "cut": lambda ledger: os.truncate(ledger, ledger.stat().st_size // 2),
+    "emptied": lambda ledger: os.truncate(ledger, 0),
+    "a page of zeros": lambda ledger: overwrite(ledger, 4096 * 4, bytes(4096)),
+    "other bytes": lambda ledger: ledger.write_bytes(bytes(range(256)) * 40),
+}
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+async def test_a_torn_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is torn, the check and the audit see it, and a rebuild knows all that was."""
+    async with lived(tmp_path, monkeypatch) as it:
+        with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+            before = all_of(ledger)
+        for tear in TEARS.values():
+            tear(it.config.state_dir / FILE_NAME)
+            assert faults(it) != []
+            assert [v for v in audit(it.config).violations if v.rule.startswith("ledger.")] != []
+            rebuild(it.config)
+            assert faults(it) == []
+            with Ledger.read(it.config.state_dir, lambda: 0.0) as ledger:
+                assert all_of(ledger) == before
+
+
+def faults(it: Bench) -> list[str]:
+    """What the check of the ledger tells, which may be that it can't be read."""
+    try:
+        return upkeep.check(it.config.root, it.config.state_dir)
+    except RevsyncdError as error:
+        return [error.message]

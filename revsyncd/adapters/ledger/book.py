@@ -96,6 +96,11 @@ class Book:
         with _translated():
             return self.connection.execute(query, values).fetchall()
 
+    def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query one after another, for those that are too many to hold."""
+        with _translated():
+            yield from self.connection.execute(query, values)
+
     def remember(
         self, at: float, event: str, facts: Any, drop: str | None = None, part: int | None = None
     ) -> None:

@@ -32,7 +32,7 @@ def sealed_steps(book: Book) -> Iterator[Sealed]:
     """The history up to where it is now, each row with its seal proven."""
     last, before = book.head()[0], EMPTY_CHAIN
     query = "SELECT n, at, drop_id, part, event, facts, chain FROM history WHERE n <= ? ORDER BY n"
-    for n, at, drop, part, event, facts, chain in book.connection.execute(query, (last,)):
+    for n, at, drop, part, event, facts, chain in book.each(query, last):
         whole = seal(before, [repr(at), drop, part, event, facts]) == chain
         yield Sealed(n, drop, part, event, _object(facts), whole)
         before = chain
