@@ -65,7 +65,8 @@ def _secrets(config: Config, found: Leaks) -> list[tuple[str, str]]:
         try:
             known[key] = resolve(ref).reveal()
         except ConfigError:
-            found.notes.append(f"tenant.{key} can't be read here, so it was not looked for")
+            if key not in _NAMES:
+                found.notes.append(f"tenant.{key} can't be read here, so it was not looked for")
     secrets = {key: value for key, value in known.items() if key not in _NAMES}
     for key, value in secrets.items():
         if len(value) < SHORTEST:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from revsyncd.adapters import sightings
 from revsyncd.adapters.ledger import KnownStageError
+from revsyncd.adapters.ledger.identity import Head
 from revsyncd.adapters.ledger.rebuilding import NewLedger, replacing
 from revsyncd.adapters.sightings import FolderSeen
 from revsyncd.checks.contract import Dialect, Problem, Progress
@@ -81,6 +82,12 @@ def _fill(ledger: NewLedger, before: Old, tree: "_Tree", aside: str) -> None:
     shown_by_tree = {known.drop.drop: known for known in tree.drops()}
     kept = list(before.drops(set(shown_by_tree)))
     told.from_old = len(kept)
+    if kept and not shown_by_tree and not Head(config.root).path.exists():
+        raise RevsyncdError(
+            f"the ledger in {config.state_dir} knows {len(kept):,} drops, and below {config.root} there is"
+            " nothing of ours",
+            hint="Is the root mounted, and is it the right one? Nothing was replaced.",
+        )
     ledger.remember(at, {"drops": len(shown_by_tree) + len(kept), "aside": aside})
     every = [_of_tree(config, known) for known in shown_by_tree.values()] + kept
     for known, problems, errors in sorted(every, key=lambda each: each[0].drop.drop):

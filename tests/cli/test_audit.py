@@ -23,8 +23,11 @@ def test_nothing_yet(revsyncd: Revsyncd, config: Config) -> None:
     assert result.stdout.splitlines()[-1] == "0 drops and 0 batches audited: every promise holds"
 
 
-def test_violations(revsyncd: Revsyncd, config: Config, ledger: Ledger) -> None:
+def test_violations(
+    revsyncd: Revsyncd, config: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each violation is one line on stderr with what, where and the next step; in JSON a list."""
+    monkeypatch.setattr("revsyncd.pipelines.auditing.AGAIN", (0.01,))
     drop = send(ledger, claim(config, ledger, "a.csv"), PartState.IN_DOUBT)
     held = settle(ledger, drop, Event.SET_ASIDE, Reason.IN_DOUBT)
     path = config.root / shelve(config, ledger, held).place / "a.csv"

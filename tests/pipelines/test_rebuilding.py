@@ -1,6 +1,7 @@
 """A ledger made anew from reports and folders, on real instances; then life goes on."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -414,3 +415,20 @@ def faults(it: Bench) -> list[str]:
         return upkeep.check(it.config.root, it.config.state_dir)
     except RevsyncdError as error:
         return [error.message]
+
+
+async def test_a_root_that_is_not_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below an empty directory in place of the root nothing is rebuilt, and the ledger stays."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            await settled(it, "a.csv", it.content(["1"]))
+        ledger = it.config.state_dir / FILE_NAME
+        before = ledger.read_bytes()
+        it.root.rename(tmp_path / "unmounted")
+        it.root.mkdir()
+        with pytest.raises(RevsyncdError) as refused:
+            rebuild(it.config)
+        assert "Is the root mounted" in refused.value.hint
+        assert ledger.read_bytes() == before
+        shutil.rmtree(it.root)
+        (tmp_path / "unmounted").rename(it.root)
