@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from audit import Held, require_clean
 
 from revsyncd import simulator
 from revsyncd.adapters.clock import SystemClock
@@ -318,4 +319,6 @@ async def bench(
         monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
-        yield Bench(base, server, config, log)
+        it = Bench(base, server, config, log)
+        yield it
+        require_clean(path, map(Held.of_simulator, server.world.uploads.values()))

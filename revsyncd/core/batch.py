@@ -138,6 +138,7 @@ class Reason(StrEnum):
     WRONG_ACK = "wrong_ack"  # <file>.ack names another content
     CANNOT_CONFIRM = "cannot_confirm"
     FILE_MISSING = "file_missing"  # gone before its manifest was written
+    REBUILT = "rebuilt"  # the ledger was rebuilt: who knows of it is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ _STEPS = {
     ' `revsyncd gl confirm {batch} --reason "…"`. ',
     Reason.FILE_MISSING: "Find out who took the file away before its manifest was there. If the ERP"
     " does not have it, " + _FETCH + ". ",
+    Reason.REBUILT: "See in the ERP whether it was loaded. If so, and its file is or was in the outbox:"
+    ' `revsyncd gl confirm {batch} --reason "…"`; where that is refused, mark it as transferred in the'
+    " tenant. If not, let the ERP load the file in the outbox; where there is none, "
+    + _FETCH
+    + ". ",
 }
 
 

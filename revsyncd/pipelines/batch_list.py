@@ -4,9 +4,9 @@ from typing import Any
 
 from revsyncd.adapters import outbox
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.batch import Batch, Event, Listed, State
+from revsyncd.core.batch import Batch, Event, Listed, Reason, State
 from revsyncd.core.batch_finding import Finding, compare, same
-from revsyncd.core.batch_words import facts
+from revsyncd.core.batch_words import facts, hold
 from revsyncd.core.places import shown
 from revsyncd.core.stage_errors import read_created
 from revsyncd.pipelines.batch_delivery import Delivering
@@ -17,6 +17,9 @@ log = get_logger()
 
 # 204 means "nothing here" in many places, and once may be a mistake: what two lists lack is gone.
 SURE_AFTER = 2.0  # seconds between two lists that lack a batch, at least
+
+UNPROVEN = "gl unproven"  # in the ledger's meta: set when it is rebuilt
+
 _OLDEST = 60 * 86_400.0  # seconds: an older `updated` says nothing about when the file was made
 
 
@@ -29,6 +32,9 @@ class BatchList:
         self._delivering = delivering
         self._last: dict[str, Listed] = {}  # of the last list, by batch
         self._lacked_since: dict[str, float] = {}  # open batches; monotonic seconds
+        self._empty_since: float | None = (
+            None  # since when the lists of a rebuilt ledger have been empty
+        )
 
     def awaits_acknowledgement(self, batch: Batch) -> bool:
         """Whether the ERP may still say something of its file."""
@@ -64,9 +70,29 @@ class BatchList:
             if now - self._lacked_since[gone.batch] >= SURE_AFTER:
                 await self._take(None, gone)
                 del self._lacked_since[gone.batch]
+        if await self._unproven() and self._sure_of(rows, now):
+            await it.ledger.run(it.ledger.book.set_meta, UNPROVEN, "")
+
+    def _sure_of(self, rows: list[Listed], now: float) -> bool:
+        """Whether this list may be believed: an empty one only when another one was so before."""
+        if rows:
+            return True
+        if self._empty_since is None:
+            self._empty_since = now
+        return now - self._empty_since >= SURE_AFTER
+
+    async def _unproven(self) -> bool:
+        """Whether this is the first list since the ledger was rebuilt."""
+        it = self._instance
+        return bool(await it.ledger.run(it.ledger.book.meta, UNPROVEN))
 
     async def _take(self, row: Listed | None, known: Batch | None) -> None:
         match compare(row, known, self._instance.clock.now()):
+            case Finding.NEW if row is not None and await self._unproven():
+                # The ERP may have taken its file away before: nobody knows, so nobody delivers it twice.
+                told = "it was ready at the tenant when the ledger had been rebuilt"
+                added = await self._add(row, None)
+                await self._delivering.hold(added, hold(row.batch, Reason.REBUILT, told))
             case Finding.NEW if row is not None:
                 await self._add(row, None)
             case Finding.REISSUED if row is not None and known is not None:

@@ -19,6 +19,7 @@ _OVERRULED = (
     Reason.REJECTED,
     Reason.WRONG_ACK,
     Reason.CANNOT_CONFIRM,
+    Reason.REBUILT,
 )  # of published, verified files
 _CLOSABLE = (State.LISTED, State.WRITTEN, State.HELD, State.WITHDRAWN)
 Work = Callable[[Request], Awaitable[str]]

@@ -193,7 +193,7 @@ def rolled_back_and_used(home: Path) -> None:
 @pytest.mark.parametrize(
     ("happened", "words"),
     [
-        (lost, "is new"),
+        (lost, "there is none in"),
         (foreign, "the root belongs to ledger"),
         (rolled_back, "is older than what"),
         (rolled_back_and_used, "is older than what"),

@@ -96,6 +96,11 @@ class Book:
         with _translated():
             return self.connection.execute(query, values).fetchall()
 
+    def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query one after another, for those that are too many to hold."""
+        with _translated():
+            yield from self.connection.execute(query, values)
+
     def remember(
         self, at: float, event: str, facts: Any, drop: str | None = None, part: int | None = None
     ) -> None:
@@ -174,4 +179,7 @@ def _translated() -> Iterator[None]:
 
 _DISK_HINT = "Free space in `state_dir`, or mend its permissions; nothing is lost meanwhile."
 _BUSY_HINT = "Another process keeps the ledger locked: end it (`fuser` on the file names it)."
-_BROKEN_HINT = "Check the disk under `state_dir`, then start again; do not delete the ledger."
+_BROKEN_HINT = (
+    "Check the disk under `state_dir`, then start again; do not delete the ledger. If it stays broken,"
+    " restore a backup that the root accepts, or, where there is none, `revsyncd ledger rebuild`."
+)
