@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from revsyncd import __version__
-from revsyncd.adapters import outbox
+from revsyncd.adapters import memory, outbox
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.disk import FolderTrouble
@@ -91,6 +91,7 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
 
 async def run_daemon(path: Path) -> int:
     """Run until asked to stop; returns the exit code. Raises ConfigError, RefusedToStart."""
+    memory.one_heap()
     config = load(path)
     configure(config.log.level, config.log.format)
     clock = SystemClock()
@@ -139,6 +140,7 @@ class Daemon:
             await recover(self._instance, self.concluding)
             async with anyio.create_task_group() as tasks:
                 self.start(tasks)
+                memory.settle()
                 self._tell_ready()
                 async for number in signals:
                     if number == signal.SIGHUP:

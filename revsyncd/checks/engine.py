@@ -1,8 +1,7 @@
 """The checks of one file from end to end: one pass that judges the records and makes the parts.
 
 A further reading is needed only where keys seem to repeat, and the parts are made a second time only
-where repeated keys, known at the end alone, have to be left out of them, or where another process
-could not say where the records of its half stand.
+where repeated keys, known at the end alone, have to be left out of them.
 """
 
 import time
@@ -15,10 +14,9 @@ from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progre
 from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, read_header
 from revsyncd.checks.judges import shown
-from revsyncd.checks.line_ids import remove_half
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.reading import Batch, FileReading
-from revsyncd.checks.sending import Following, Sending
+from revsyncd.checks.sending import Following, Sending, forget_second
 from revsyncd.checks.structure import Record
 from revsyncd.core.errors import CheckFailed
 
@@ -26,8 +24,8 @@ from revsyncd.core.errors import CheckFailed
 def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1) -> CheckResult:
     """Check a file and, where the job has a preparation, make its parts and the index of its line ids.
 
-    With two `processes` the caller's is forked, where no parts need to be written; it must have no
-    other threads then.
+    With two `processes` the caller's is forked, where no records have to stay together; it must have
+    no other threads then.
     Raises OSError when the file can't be read, NoSpace when parts can't be written, CheckFailed when
     the date mask is unknown or the file changes meanwhile.
     """
@@ -63,7 +61,6 @@ class _Check:
         self._columns: ColumnChecks | None = None
         self._sending: Sending | None = None
         self._following: Following | None = None
-        self._parts_lack = False  # what the second half holds
 
     def run(self, progress: Progress) -> CheckResult:
         started = time.monotonic()
@@ -151,8 +148,6 @@ class _Check:
             raise _NotDivisible
         if self._sending is not None and half.places is not None:
             self._sending.add_second(half.places, self._faults.records)
-        else:
-            self._parts_lack = True
         self._forget_second()
         self._problems.merge(half.problems, records=self._faults.records, lines=self._reading.lines)
         self._faults.join(half.records, half.unreadable, last_is_short=half.last_is_short)
@@ -163,10 +158,8 @@ class _Check:
             columns.keys[index].merge(kept)
 
     def _forget_second(self) -> None:
-        """Delete what the second process has left."""
-        preparation = self._job.preparation
-        if preparation is not None and preparation.line_ids is not None:
-            remove_half(preparation.line_ids)
+        if self._job.preparation is not None:
+            forget_second(self._job.preparation)
 
     def _take(self, block: Proven | Batch) -> None:
         if not self._begun and self._reading.header is not None:
@@ -227,12 +220,7 @@ class _Check:
                 totals=self._columns.totals.totals() if self._columns else {},
             )
         repeated = self._judge_keys()
-        if (
-            (repeated or self._parts_lack)
-            and self._header
-            and self._columns
-            and not self._is_hopeless()
-        ):
+        if repeated and self._header and self._columns and not self._is_hopeless():
             self._write_again(self._header, self._columns)
         if self._is_hopeless():
             self._abandon()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from revsyncd.checks.problems import KeptProblems
 from revsyncd.checks.proof import Prover
-from revsyncd.checks.sending import Places
+from revsyncd.checks.runs import Places
 from revsyncd.checks.source import Encoding
 from revsyncd.checks.totals import Totals
 
@@ -59,7 +59,7 @@ class Half(NamedTuple):
     keys: dict[int, list[bytes]]
     normalised: Counter[str]
     organisation: str
-    places: Places | None  # of its records; None where they can't be sent from there
+    places: Places | None  # of the records for the parts; None where nothing is sent
 
 
 class SecondHalf:

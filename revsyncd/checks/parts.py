@@ -174,11 +174,6 @@ class PartsWriter:
         self._group_numbers: list[int] = []
         self._group_mark: _Mark | None = None
 
-    @property
-    def written(self) -> bool:
-        """Whether any part so far is a file of its own."""
-        return any(part.file is not None for part in self._parts)
-
     def add(self, run: Run) -> None:
         """Add records, cutting anywhere between them."""
         with disk_errors(self._directory):

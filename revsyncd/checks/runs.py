@@ -6,7 +6,9 @@ That they do is never concluded from how the file is written, it is seen: the by
 
 import errno
 import os
+from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -72,7 +74,7 @@ class Run:
 class DroppedFile:
     """The dropped file's bytes, in which those to be sent are looked for in order. Raises OSError."""
 
-    def __init__(self, path: Path, begin: int) -> None:
+    def __init__(self, path: Path, begin: int = 0) -> None:
         """Look from the offset `begin` on."""
         self.path = path
         self._file = path.open("rb", buffering=0)
@@ -107,3 +109,26 @@ class DroppedFile:
 
     def _seen(self, size: int) -> bytes:
         return os.pread(self._file.fileno(), size, self._at)
+
+
+class Places:
+    """Where runs stand, in the dropped file or in one that was written for them; 40 bytes a run."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._facts = array("Q")
+
+    def add(self, run: Run, written_at: int) -> None:
+        """Note one more run; without an offset it stands in the other file, at `written_at`."""
+        offset = written_at if run.offset is None else run.offset
+        written = int(run.offset is None)
+        self._facts.extend((written, offset, len(run.data), run.numbers[0], len(run)))
+
+    def runs(self, dropped: Path, other: Path, records: int) -> Iterator[Run]:
+        """The runs again, their numbers counted behind so many `records`. Raises OSError."""
+        facts = iter(self._facts)
+        with closing(DroppedFile(dropped)) as there, closing(DroppedFile(other)) as elsewhere:
+            for written, offset, size, first, count in zip(*[facts] * 5, strict=True):
+                data = b"".join((elsewhere if written else there).read(offset, size))
+                numbers = range(records + first, records + first + count)
+                yield Run(numbers, data, None if written else offset)

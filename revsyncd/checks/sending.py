@@ -1,20 +1,21 @@
 """What may be sent of a file: its records in the template's order and the tenant's form, cut into parts."""
 
 import re
-from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from revsyncd.checks.blocks import Proven, Rows
 from revsyncd.checks.columns import Columns
 from revsyncd.checks.contract import CheckJob, Preparation, PreparedPart
 from revsyncd.checks.header import Header
-from revsyncd.checks.line_ids import IndexWriter, half_of
+from revsyncd.checks.line_ids import IndexWriter, half_of, remove_half
 from revsyncd.checks.parts import GroupTooLargeError, PartsWriter
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.reading import FileReading
-from revsyncd.checks.runs import DroppedFile, Run
+from revsyncd.checks.runs import DroppedFile, Places, Run
 from revsyncd.checks.structure import Record
-from revsyncd.checks.writing import csv_lines
+from revsyncd.checks.writing import csv_lines, disk_errors
 
 _NEEDLESS_QUOTES = re.compile(r'"(?<![^,\n]")[^",\r\n]*"(?=[,\r\n])')
 """Quotes around a cell that needs none; may also find others, never overlooks one."""
@@ -27,6 +28,7 @@ class Sending:
         self, job: CheckJob, preparation: Preparation, header: Header, reading: FileReading
     ) -> None:
         """Take the columns from where `header` says they stand; a missing one is sent empty."""
+        self._job = job
         self._preparation = preparation
         self._as_sent = _AsSent(job, header, reading, begin=len(reading.beginning))
         self._parts = PartsWriter(preparation, job.mapping.labels, self._as_sent.dropped)
@@ -38,10 +40,8 @@ class Sending:
 
     @property
     def divisible(self) -> bool:
-        """Whether another process may follow the second half: nothing is written or kept together."""
-        kept_together = self._together or self._bundles
-        in_place = self._as_sent.dropped is not None and not self._parts.written
-        return in_place and not kept_together
+        """Whether another process may follow the second half: it can't know what is kept together."""
+        return not self._together and not self._bundles
 
     def add(self, rows: Rows, columns: Columns, problems: Problems) -> None:
         """Add a block without the records at fault; a group too large for a part is a new problem."""
@@ -57,14 +57,11 @@ class Sending:
             except GroupTooLargeError as error:
                 self._report_group(rows, error.record, problems)
 
-    def add_second(self, places: "Places", records: int) -> None:
+    def add_second(self, places: Places, records: int) -> None:
         """Add what stands behind so many records, as another process followed it."""
         self._index.append(records)
-        for offset, size, count in places:
-            data = self._as_sent.read(offset, size)
-            numbers = range(records + 1, records + count + 1)
-            self._parts.add(Run(numbers, data, offset))
-            records += count
+        for run in places.runs(self._job.path, second_of(self._preparation), records):
+            self._parts.add(run)
 
     def _groups(self, columns: Columns, count: int) -> list[tuple[str, ...]]:
         """For each record the values that it shares with those that stay in one part with it.
@@ -107,26 +104,11 @@ class Sending:
         problems.add("file.group", message, line=row.line, record=number)
 
 
-class Places:
-    """Where runs of records stand in the dropped file, one behind the other: offset, bytes, records."""
-
-    def __init__(self) -> None:
-        """Begin empty."""
-        self._numbers = array("Q")
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        numbers = iter(self._numbers)
-        return zip(numbers, numbers, numbers, strict=True)
-
-    def add(self, offset: int, size: int, records: int) -> None:
-        """Note one more run."""
-        self._numbers.extend((offset, size, records))
-
-
 class Following:
     """Follows the second half of a file that another process cuts into parts. Raises NoSpace.
 
-    Writes the index of its line ids and notes where its records stand, and nothing else.
+    Writes the index of its line ids and, in one file, the records that must be written; of all of
+    them it notes where they stand.
     """
 
     def __init__(
@@ -141,31 +123,49 @@ class Following:
         self._as_sent = _AsSent(job, header, reading, begin=begin)
         self._index = _Index(preparation, header, half=True)
         self._places = Places()
-        self._end = begin
-        self._records = 0
-        self._lost = False
+        self._path = second_of(preparation)
+        with disk_errors(self._path):
+            self._file = self._path.open("wb")
 
     def add(self, rows: Rows, columns: Columns, problems: Problems) -> None:
-        """Note a block; a record left out, or one that does not stand there as it is sent, ends it."""
+        """Note a block without the records at fault."""
         self._index.add(rows, columns)
         run = self._as_sent.run(rows, columns)
-        as_expected = run.offset == self._end and run.numbers[0] == self._records + 1
-        self._lost = self._lost or not as_expected or bool(problems.marks)
-        if not self._lost:
-            self._places.add(self._end, len(run.data), len(run))
-            self._end += len(run.data)
-            self._records += len(run)
+        for begin, end in _sound(rows.numbers, problems):
+            stretch = run.between(begin, end)
+            at = self._file.tell()
+            if stretch.offset is None:
+                with disk_errors(self._path):
+                    self._file.write(stretch.data)
+            self._places.add(stretch, at)
 
-    def finish(self, records: int) -> Places | None:
-        """Where all its records stand; None if not all do."""
+    def finish(self, records: int) -> Places:
+        """Where the records stand; `records` is the count of the half's."""
         self._index.publish(records)
         self._as_sent.close()
-        return None if self._lost or self._records != records else self._places
+        with disk_errors(self._path):
+            self._file.close()
+        return self._places
 
     def abandon(self) -> None:
         """Delete everything."""
         self._index.discard()
         self._as_sent.close()
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written is not wanted any more
+            self._file.close()
+
+
+def second_of(preparation: Preparation) -> Path:
+    """Where the records of a second half are written that must be."""
+    return preparation.directory / "second.csv"
+
+
+def forget_second(preparation: Preparation) -> None:
+    """Delete what a process that followed the second half has left."""
+    second_of(preparation).unlink(missing_ok=True)
+    if preparation.line_ids is not None:
+        remove_half(preparation.line_ids)
 
 
 class _Index:
@@ -213,10 +213,6 @@ class _AsSent:
         if self.dropped is not None:
             self.dropped.close()
 
-    def read(self, offset: int, size: int) -> bytes:
-        """A range of the dropped file."""
-        return b"".join(self.dropped.read(offset, size)) if self.dropped else b""
-
     def run(self, rows: Rows, columns: Columns) -> Run:
         """The records of a block as they are sent."""
         if self.dropped is None:
@@ -261,18 +257,19 @@ def _is_as_sent(text: str) -> bool:
 
 
 def _sound(numbers: Sequence[int], problems: Problems) -> Iterator[tuple[int, int]]:
-    """The stretches of rows without errors, each from its first to behind its last."""
+    """The stretches of records without errors, none missing: rows from the first to behind the last."""
     if not problems.marks:
         yield 0, len(numbers)
         return
-    begin = 0
+    begin = end = 0
     for at, number in enumerate(numbers):
-        if number in problems.marks:
-            if begin < at:
-                yield begin, at
-            begin = at + 1
-    if begin < len(numbers):
-        yield begin, len(numbers)
+        good = number not in problems.marks
+        if begin < end and not (good and number == numbers[end - 1] + 1):
+            yield begin, end
+            begin = at
+        begin, end = (begin, at + 1) if good else (at + 1, at + 1)
+    if begin < end:
+        yield begin, end
 
 
 def _line(row: Record) -> str:

@@ -169,16 +169,21 @@ def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, begun: Begun) -> N
     assert len(begun) == 2
 
 
-@pytest.mark.parametrize(
-    ("content", "together"),
-    [(RECORDS.replace(b"\r", b""), ()), (RECORDS, ("Org",))],
-)
-def test_what_must_be_written_or_kept_together_is_left_to_one_process(
-    tmp_path: Path, begun: Begun, content: bytes, together: tuple[str, ...]
+@pytest.mark.parametrize("org", [b"7", b"\xc3\xab", b"x" * 60])
+def test_two_processes_make_the_parts_of_one_where_all_is_written(
+    tmp_path: Path, begun: Begun, org: bytes
 ) -> None:
-    """Only one can say where a part ends."""
-    preparation = Preparation(tmp_path, 5000, keep_together=together)
-    job = job_on(tmp_path / "drop.csv", content, preparation=preparation)
+    """Line ends of another system: the second half is written once, and then into its parts."""
+    content = RECORDS.replace(b"\r", b"").replace(b",7", b"," + org)
+    result = same_parts(job_on(tmp_path / "drop.csv", content))
+    assert len(begun) == 1
+    assert [(p.records, in_place(p)) for p in result.parts] == [*[(700, False)] * 4, (200, False)]
+
+
+def test_what_is_kept_together_is_left_to_one_process(tmp_path: Path, begun: Begun) -> None:
+    """Only one that has seen all the records before can say where a part ends."""
+    preparation = Preparation(tmp_path, 5000, keep_together=("Org",))
+    job = job_on(tmp_path / "drop.csv", RECORDS, preparation=preparation)
     assert engine.check(job, processes=2).records == 3000
     assert begun == []
 

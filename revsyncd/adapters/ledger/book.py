@@ -33,6 +33,9 @@ def writable(words: str) -> str:
     return "".join(shown(c) if "\ud800" <= c <= "\udfff" else c for c in words)
 
 
+_CACHE = 256  # KiB of the ledger that are kept in memory: it is asked for few rows
+
+
 class Book:
     """One SQLite file. Every method blocks; see `revsyncd.adapters.ledger.Ledger` for the thread."""
 
@@ -51,6 +54,7 @@ class Book:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE}")
             migrate(connection)
             undo.pop_all()
         return cls(connection, path)
