@@ -140,7 +140,6 @@ class Daemon:
             await recover(self._instance, self.concluding)
             async with anyio.create_task_group() as tasks:
                 self.start(tasks)
-                memory.settle()
                 self._tell_ready()
                 async for number in signals:
                     if number == signal.SIGHUP:

@@ -12,9 +12,9 @@ from revsyncd.checks.header import Header
 from revsyncd.checks.line_ids import IndexWriter, half_of, remove_half
 from revsyncd.checks.parts import GroupTooLargeError, PartsWriter
 from revsyncd.checks.problems import Problems
+from revsyncd.checks.proof import records_of
 from revsyncd.checks.reading import FileReading
 from revsyncd.checks.runs import DroppedFile, Places, Run
-from revsyncd.checks.structure import Record
 from revsyncd.checks.writing import csv_lines, disk_errors
 
 _NEEDLESS_QUOTES = re.compile(r'"(?<![^,\n]")[^",\r\n]*"(?=[,\r\n])')
@@ -235,7 +235,7 @@ class _AsSent:
             return csv_lines(zip(*ordered, strict=True))
         if clean := rows.clean:
             return [f"{line}\r\n" for line in clean.split("\n")[:-1]]
-        return [_line(rows.record(row)) for row in range(len(rows))]
+        return [_line(text, rows, row) for row, text in enumerate(_texts_of(rows))]
 
 
 def _column(columns: Columns, index: int | None, count: int) -> Sequence[str]:
@@ -272,8 +272,15 @@ def _sound(numbers: Sequence[int], problems: Problems) -> Iterator[tuple[int, in
         yield begin, end
 
 
-def _line(row: Record) -> str:
+def _texts_of(rows: Rows) -> list[str]:
+    """Each record as it stands in the file, but for the newline behind it."""
+    if isinstance(rows, Proven):
+        return records_of(_text_of(rows))
+    return [rows.record(row).text for row in range(len(rows))]
+
+
+def _line(text: str, rows: Rows, row: int) -> str:
     # A record without quotes stands in the file as it is sent, but for its line end.
-    if '"' in row.text:
-        return csv_lines([row.fields])[0]
-    return row.text.removesuffix("\r") + "\r\n"
+    if '"' in text:
+        return csv_lines([rows.record(row).fields])[0]
+    return text.removesuffix("\r") + "\r\n"

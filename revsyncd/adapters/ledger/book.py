@@ -21,6 +21,7 @@ from revsyncd.core.places import shown
 FILE_NAME = "ledger.sqlite3"
 BUSY_TIMEOUT = 15.0  # seconds; a command's request takes milliseconds
 EMPTY_CHAIN = "0" * 64
+_CACHE = 256  # KiB kept in memory: few rows are asked for, and it must not grow with the ledger
 
 
 def text(value: Any) -> str:
@@ -31,9 +32,6 @@ def text(value: Any) -> str:
 def writable(words: str) -> str:
     r"""`words` as SQLite can hold them: what is not UTF-8 in a name from outside becomes `\xff`."""
     return "".join(shown(c) if "\ud800" <= c <= "\udfff" else c for c in words)
-
-
-_CACHE = 256  # KiB of the ledger that are kept in memory: it is asked for few rows
 
 
 class Book:
