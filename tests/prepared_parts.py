@@ -7,7 +7,8 @@ from revsyncd.checks.contract import PreparedPart
 
 
 def bytes_of(part: PreparedPart) -> bytes:
-    """The part's bytes, as they will be sent."""
+    """The part's bytes, as they will be sent; a file that was written for it has no others."""
+    assert in_place(part) or part.path.stat().st_size == part.size
     with part.path.open("rb") as file:
         file.seek(part.offset)
         return part.head + file.read(part.size - len(part.head))

@@ -154,9 +154,22 @@ def test_an_odd_record_in_either_half_makes_no_other_parts(
 ) -> None:
     """Needless quotes, a short record, another organisation, a blank line, a key that repeats."""
     other = odd if b"%d" not in odd else odd % at
-    content = RECORDS.replace(RECORD % at, other)
+    content = RECORDS.replace(b"\n" + RECORD % at, b"\n" + other)
     same_parts(job_on(tmp_path / "drop.csv", content))
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("at", [300, 2700])
+def test_dense_faults_in_either_half_make_no_other_parts(
+    tmp_path: Path, begun: Begun, at: int
+) -> None:
+    """Good records between them are told one by one, and keep their numbers."""
+    content = RECORDS
+    for number in range(at, at + 200, 3):
+        content = content.replace(b"\n" + RECORD % number, b"\n%d\r\n" % number)
+    result = same_parts(job_on(tmp_path / "drop.csv", content))
+    assert len(begun) == 1
+    assert sum(p.records for p in result.parts) == 3000 - 67
 
 
 def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, begun: Begun) -> None:
@@ -164,7 +177,9 @@ def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, begun: Begun) -> N
     for at in (b"2900", b"200"):
         directory = tmp_path / at.decode()
         directory.mkdir()
-        job = job_on(directory / "drop.csv", RECORDS.replace(at + b",7", at + b",\xff"))
+        job = job_on(
+            directory / "drop.csv", RECORDS.replace(b"\n" + at + b",7", b"\n" + at + b",\xff")
+        )
         assert same_parts(job).parts == ()
     assert len(begun) == 2
 
