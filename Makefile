@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench bench-checks bench-gl fuzz format clean
+.PHONY: demo test check bench bench-checks bench-gl bench-memory fuzz format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -25,6 +25,9 @@ bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machin
 
 bench-gl: $(VENV)/.run  ## a million lines of the general ledger through each source
 	$(BIN)/python benchmarks/gl.py
+
+bench-memory: $(VENV)/.run  ## whether the idle daemon grows with the files that it has carried
+	$(BIN)/python benchmarks/memory.py
 
 bench-checks: $(VENV)/.run  ## how fast the checks are, next to others (pip install '.[bench]' for more of them)
 	$(BIN)/python benchmarks/checks.py

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from revsyncd import __version__
-from revsyncd.adapters import outbox
+from revsyncd.adapters import memory, outbox
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.disk import FolderTrouble
@@ -96,6 +96,7 @@ async def run_daemon(path: Path, make_listener: MakeListener) -> int:
 
     `make_listener` is called where `[http]` is configured, and not before.
     """
+    memory.one_heap()
     config = load(path)
     configure(config.log.level, config.log.format)
     clock = SystemClock()

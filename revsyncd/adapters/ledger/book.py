@@ -21,6 +21,7 @@ from revsyncd.core.places import shown
 FILE_NAME = "ledger.sqlite3"
 BUSY_TIMEOUT = 15.0  # seconds; a command's request takes milliseconds
 EMPTY_CHAIN = "0" * 64
+_CACHE = 256  # KiB kept in memory: few rows are asked for, and it must not grow with the ledger
 
 
 def text(value: Any) -> str:
@@ -51,6 +52,7 @@ class Book:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE}")
             migrate(connection)
             undo.pop_all()
         return cls(connection, path)
