@@ -150,7 +150,11 @@ def _history(stand: Stand) -> Iterator[str]:
         if hashlib.sha256(row.encode()).hexdigest() != chain:
             yield f"ledger: row {number} of the history does not follow the one before"
         before = seals[number] = chain
-    head = json.loads((stand.site.root / ".revsyncd" / "ledger.json").read_text())
+    try:
+        head = json.loads((stand.site.root / ".revsyncd" / "ledger.json").read_text())
+    except (OSError, ValueError) as error:
+        yield f"the head file can't be read: {error}"
+        return
     if head["head"] and seals.get(head["head"]) != head["chain"]:
         yield f"ledger: the head file proves step {head['head']}, which is another"
 
