@@ -1,6 +1,7 @@
 """The parts to upload: UTF-8, comma, CRLF, the header repeated, cut only where the folder allows it."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from revsyncd.checks.contract import Preparation, PreparedPart
-from revsyncd.checks.writing import csv_lines, disk_errors
+from revsyncd.checks.writing import csv_lines, disk_errors, sync_names
 
 _COPIED_AT_ONCE = 1 << 20
 
@@ -80,6 +81,13 @@ class _OpenPart:
             self._append(data)
         self.cut = self.size - (source.size - source.cut)
 
+    def close(self) -> None:
+        """Bring it to disk: after a power loss the ledger would know a part that is not there."""
+        if not self.file.closed:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+
     def _append(self, data: bytes) -> None:
         self.file.write(data)
         self.hash.update(data)
@@ -129,7 +137,7 @@ class PartsWriter:
                 at = end
 
     def finish(self) -> tuple[PreparedPart, ...]:
-        """Close the parts and describe them."""
+        """Close the parts and describe them: what is recorded of them is on disk by then."""
         self._close()
         return tuple(
             PreparedPart(
@@ -175,7 +183,7 @@ class PartsWriter:
             part.copy_tail(before, mark)
             part.take(self._group_numbers)
             before.cut_back(mark)
-        before.file.close()
+        before.close()
         self._group_mark = None
         return part
 
@@ -184,7 +192,7 @@ class PartsWriter:
 
     def _begin(self, *, close: bool = True) -> _OpenPart:
         if self._parts and close:
-            self._parts[-1].file.close()
+            self._parts[-1].close()
         path = self._directory / f"p{len(self._parts) + 1:03}.csv"
         self._parts.append(_OpenPart(path, self._header))
         return self._parts[-1]
@@ -192,7 +200,8 @@ class PartsWriter:
     def _close(self) -> None:
         with disk_errors(self._directory):
             for part in self._parts:
-                part.file.close()
+                part.close()
+            sync_names(self._directory)
 
 
 def _withheld(line: bytes) -> int:

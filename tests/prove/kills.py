@@ -1,5 +1,6 @@
 """Kill at every step: by name, by the N-th system call, and at moments of chance."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from random import Random
 from signal import SIGKILL
 
 from prove.failpoints import POINTS
@@ -93,7 +95,8 @@ def strike(scene: Scene, kill: Kill, host: Host, home: Path, *, without: str = "
             wrong = [] if first.ended() == -SIGKILL else [f"it ended with {first.ended()}"]
             second = finish(scene, stand)
         except Stuck as why:
-            return Figures(1, violations=[f"{where}: {why}"])
+            wrong = [str(why), *violations(stand, expected=scene.expected)]
+            return Figures(1, violations=[f"{where}: {each}" for each in wrong])
         wrong += violations(stand, first, second, expected=scene.expected)
         return verdict(stand, wrong, where)
 
@@ -128,3 +131,19 @@ def named_kills(met: Counter[str]) -> Iterator[Kill]:
     for name in POINTS:
         for nth in range(1, met[name] + 1):
             yield Kill(failpoint=name, nth=nth)
+
+
+def at_random(scene: Scene, host: Host, home: Path, *, seed: int, longest: float) -> Figures:
+    """Kill after a time of chance, up to `longest` seconds after the start, until one survives it."""
+    chance, where = Random(seed), f"{scene.name}, killed at random, seed {seed}"  # noqa: S311  (repeatable)
+    with scene.on(home, host) as stand:
+        lives, after = [], chance.uniform(0.0, longest)
+        try:
+            lives.append(stand.begin())
+            until = time.monotonic() + after
+            lives[0].until(lambda life: time.monotonic() >= until)
+            lives[0].kill()
+            lives.append(finish(scene, stand))
+        except Stuck as why:
+            return Figures(1, violations=[f"{where}: {why}"])
+        return verdict(stand, violations(stand, *lives, expected=scene.expected), where)

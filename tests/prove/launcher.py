@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio._backends._asyncio  # imported when it is first needed, otherwise
 import anyio.to_thread
 from prove import failpoints, sabotage
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from daemon import Site
@@ -80,13 +81,23 @@ class Moments:
 
 
 def losses(
-    scene: Scene, reading: Reading, host: Host, home: Path, *, without: str = "", most: int = 0
+    scene: Scene,
+    reading: Reading,
+    host: Host,
+    home: Path,
+    *,
+    without: str = "",
+    most: int = 0,
+    every: int = 1,
 ) -> Figures:
-    """Lose power at every moment; `most` ends it after so many violations, for builds that have some."""
+    """Lose power at every moment, or at every n-th.
+
+    `most` ends it after so many violations, for builds that have some.
+    """
     total = Figures()
     with scene.on(home, host, without=without) as stand:
         moments = Moments(stand, scene)
-        for where in moments.each(reading):
+        for where in islice(moments.each(reading), 0, None, every):
             total.add(_lose(scene, moments, reading, f"{scene.name}, {reading.value}, lost after {where}"))
             if most and len(total.violations) >= most:
                 break
