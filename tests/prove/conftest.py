@@ -5,7 +5,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from prove.kills import Hosts
 from prove.power import strace_works
 
 _ROWS = pytest.StashKey[list[report.Row]]()
-_TESTS = pytest.StashKey[list[tuple[str, bool]]]()
+_TESTS = pytest.StashKey[list[report.Tried]]()
 _BEGAN = time.monotonic()
 
 
@@ -47,9 +47,9 @@ def rows(request: pytest.FixtureRequest) -> list[report.Row]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Count the tests of single faults, wherever they stand."""
-    found: pytest.TestReport = yield
+    found = yield
     if found.when == "call" and item.get_closest_marker("prove"):
         item.config.stash[_TESTS].append((item.nodeid, found.passed))
     return found
@@ -59,7 +59,8 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """The table, where anything of it was tried."""
-    rows = config.stash[_ROWS] + report.of_tests(config.stash[_TESTS])
+    tried = config.stash[_TESTS]
+    rows = config.stash[_ROWS] + report.of_tests(tried)
     if not rows:
         return
     terminalreporter.section("what was tried")

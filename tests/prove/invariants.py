@@ -49,9 +49,7 @@ def endings(stand: Stand) -> list[tuple[str, str]]:
     return [(report["outcome"], report["reason"]) for _, report in stand.site.reports()]
 
 
-def _misplaced(
-    stand: Stand, name: str, content: bytes, expected: tuple[str, str]
-) -> Iterator[str]:
+def _misplaced(stand: Stand, name: str, content: bytes, expected: tuple[str, str]) -> Iterator[str]:
     """A dropped content is on one shelf, whole, with a report that is true."""
     places = [path for path in _files(stand.site.root / "orders") if path.read_bytes() == content]
     if len(places) != 1 or places[0].parents[1].name not in SHELVES:
@@ -131,14 +129,14 @@ def _ledger(stand: Stand) -> Iterator[str]:
     if whole != "ok":
         yield f"ledger: {whole}"
     yield from _history(stand)
-    known = {sha256: state for sha256, state in ask(stand, "SELECT sha256, state FROM parts")}
+    known = dict(ask(stand, "SELECT sha256, state FROM parts"))
     for stored in stand.tenant.stored:
         state = known.get(hashlib.sha256(stored.body).hexdigest())
         if state not in ("staged", "in_doubt"):
             yield f"the tenant holds a part that is {state} in the ledger"
     drops = ask(stand, "SELECT id FROM drops")
     if len(drops) != len(stand.dropped):
-        yield f"{len(stand.dropped)} files were dropped, the ledger knows {len(drops)}"
+        yield f"the ledger knows {len(drops)} drops of {len(stand.dropped)} files"
 
 
 def _history(stand: Stand) -> Iterator[str]:

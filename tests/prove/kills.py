@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from random import Random
 from signal import SIGKILL
+from typing import Self
 
 from prove.failpoints import POINTS
 from prove.invariants import endings, violations
@@ -56,7 +57,7 @@ class Hosts:
         self._stack = ExitStack()
         self._homes = iter(range(10**9))
 
-    def __enter__(self) -> "Hosts":
+    def __enter__(self) -> Self:
         """Start them all."""
         for _ in range(self.number):
             self._free.put(self._stack.enter_context(Host()))
@@ -82,7 +83,9 @@ class Hosts:
             self._free.put(host)
 
 
-def strike(scene: Scene, kill: Kill, host: Host, home: Path, *, without: str = "") -> Figures | None:
+def strike(
+    scene: Scene, kill: Kill, host: Host, home: Path, *, without: str = ""
+) -> Figures | None:
     """Kill there, start again, check; None when the first life survived and there is nothing to try."""
     with scene.on(home, host, without=without) as stand:
         where = f"{scene.name}, killed at {kill}"
@@ -107,19 +110,30 @@ def verdict(stand: Stand, wrong: list[str], where: str) -> Figures:
     return Figures(1, not doubts, doubts, [f"{where}: {each}" for each in wrong])
 
 
-def until_it_survives(scene: Scene, call: str, host: Host, home: Path, *, first: int = 1, step: int = 1, without: str = "") -> Figures:
+def until_it_survives(
+    scene: Scene,
+    call: str,
+    host: Host,
+    home: Path,
+    *,
+    first: int = 1,
+    step: int = 1,
+    without: str = "",
+) -> Figures:
     """Kill at call number 1, 2, 3 … of this kind, until there are no more."""
     total, nth = Figures(), first
-    while (found := strike(scene, Kill(call=call, nth=nth), host, home, without=without)) is not None:
+    while (
+        found := strike(scene, Kill(call=call, nth=nth), host, home, without=without)
+    ) is not None:
         total.add(found)
         nth += step
     return total
 
 
-def points_met(scene: Scene, host: Host, home: Path) -> Counter[str]:
+def points_met(scene: Scene, host: Host, home: Path, *, without: str = "") -> Counter[str]:
     """How often each failpoint is met, before and after, in a life that nobody ends."""
     count = home.with_name(f"{home.name}.count")
-    with scene.on(home, host) as stand:
+    with scene.on(home, host, without=without) as stand:
         life = stand.begin(Kill(count=str(count)), *scene.command(stand))
         life.until(scene.over)
         assert life.stop() == 0, life.tail()
@@ -141,7 +155,7 @@ def at_random(scene: Scene, host: Host, home: Path, *, seed: int, longest: float
         try:
             lives.append(stand.begin())
             until = time.monotonic() + after
-            lives[0].until(lambda life: time.monotonic() >= until)
+            lives[0].until(lambda _: time.monotonic() >= until)
             lives[0].kill()
             lives.append(finish(scene, stand))
         except Stuck as why:

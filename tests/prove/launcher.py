@@ -83,7 +83,7 @@ def _become(order: dict[str, Any]) -> None:
         _await_tracer()
     code = 1
     try:
-        code = main() or 0
+        main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     finally:

@@ -98,7 +98,9 @@ def losses(
     with scene.on(home, host, without=without) as stand:
         moments = Moments(stand, scene)
         for where in islice(moments.each(reading), 0, None, every):
-            total.add(_lose(scene, moments, reading, f"{scene.name}, {reading.value}, lost after {where}"))
+            total.add(
+                _lose(scene, moments, reading, f"{scene.name}, {reading.value}, lost after {where}")
+            )
             if most and len(total.violations) >= most:
                 break
         shutil.rmtree(moments.originals)

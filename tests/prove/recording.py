@@ -9,7 +9,14 @@ CALLS = (
     "openat,open,creat,close,lseek,write,pwrite64,writev,pwritev,ftruncate,truncate,fsync,fdatasync,"
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,sendto,sendmsg"
 )
-UNKNOWN = ("writev", "pwritev", "truncate", "link", "linkat", "creat")  # on our files: nobody does it
+UNKNOWN = (
+    "writev",
+    "pwritev",
+    "truncate",
+    "link",
+    "linkat",
+    "creat",
+)  # on our files: nobody does it
 
 _LINE = re.compile(r"^(\d+) +(.*)$")
 _CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+)")
@@ -30,7 +37,9 @@ class Call:
     def path(self, number: int = 0) -> Path:
         """The n-th path among the strings, made whole by the directory before it."""
         text = self.texts[number].decode(errors="surrogateescape")
-        base = self.descriptors[min(number, len(self.descriptors) - 1)][1] if self.descriptors else "/"
+        base = (
+            self.descriptors[min(number, len(self.descriptors) - 1)][1] if self.descriptors else "/"
+        )
         return Path(base, text)
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from prove.faults import FAULTS
 from prove.kills import Figures
 
+Tried = tuple[str, bool]  # a test and whether it passed
 HEADINGS = ("tried", "points", "as if nothing had happened", "held in doubt", "violations")
 
 
@@ -41,7 +42,7 @@ class Row:
         return (self.what, *(f"{number:,}" for number in numbers))
 
 
-def of_tests(tests: Sequence[tuple[str, bool]]) -> list[Row]:
+def of_tests(tests: Sequence[Tried]) -> list[Row]:
     """A line for each file with tests of single faults."""
     rows = []
     for path, group in groupby(sorted(tests), key=lambda each: each[0].partition("::")[0]):

@@ -119,7 +119,10 @@ class Stand:
         self.site.drop(name, content)
 
     def begin(
-        self, kill: Kill | None = None, *words: str, wrapper: Callable[[int], Sequence[str]] | None = None
+        self,
+        kill: Kill | None = None,
+        *words: str,
+        wrapper: Callable[[int], Sequence[str]] | None = None,
     ) -> "Life":
         """Start the daemon, or the command of these words."""
         kill, self.lives = kill or Kill(), self.lives + 1

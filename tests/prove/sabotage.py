@@ -27,7 +27,7 @@ def _the_record() -> None:
     """The last chunk goes before the ledger knows that it goes."""
 
     def release(self: Drops, drop: Any, part: Part) -> Part:
-        return part.evolve(state=PartState.RELEASED, released_at=self._now())
+        return part.become(PartState.RELEASED, released_at=self._now())
 
     Drops.release = release  # type: ignore[method-assign]
 
@@ -36,8 +36,8 @@ def _the_claim() -> None:
     """A file is worked on under a second name and stays in the inbox until it is filed."""
     look, entry_at, shelve = inbox.look, inbox.entry_at, shelves.shelve
 
-    def hiding(directory: Path) -> list[Any]:
-        return [each for each in look(directory) if each.inode not in _claimed]
+    def hiding(inbox: Path) -> list[Any]:
+        return [each for each in look(inbox) if each.inode not in _claimed]
 
     def claim(places: Any, drop: str, entry: Any, companion: Any) -> inbox.Claimed:
         work = places.work_of(drop)
@@ -85,7 +85,7 @@ def _ledger_sync() -> None:
         book.connection.execute("PRAGMA synchronous = OFF")
         return book
 
-    Book.open = open_  # type: ignore[method-assign, assignment]
+    Book.open = open_  # type: ignore[method-assign]
 
 
 def _replace(old: Callable[..., Any], new: Callable[..., Any]) -> None:

@@ -25,7 +25,9 @@ class Scene:
     begin: Callable[[Stand], None]
     over: Callable[[Life], bool]
     expected: tuple[str, str] = ("done", "staged")  # the ending of its drops: outcome and reason
-    command: Callable[[Stand], tuple[str, ...]] = lambda _: ()  # a command that is killed, for a daemon
+    command: Callable[[Stand], tuple[str, ...]] = (
+        lambda _: ()
+    )  # a command that is killed, for a daemon
 
     @contextmanager
     def on(self, home: Path, host: Host, *, without: str = "") -> Iterator[Stand]:
@@ -88,9 +90,24 @@ SCENES = {
     for scene in (
         Scene("two parts by csv/upload", {"upload": "csv"}, _QUIET, _three_lines, _settled),
         Scene("two parts by upload/file", {"upload": "file"}, _QUIET, _three_lines, _settled),
-        Scene("parts in sequence", {"upload": "csv", "parts": "sequence"}, _QUIET, _three_lines, _settled),
-        Scene("split off", {"upload": "csv", "on_invalid": "split"}, _QUIET, _one_bad_line, _settled, ("done", "staged_with_errors")),
-        Scene("refused by the checks", {}, _QUIET, _only_bad_lines, _settled, ("failed", "invalid")),
+        Scene(
+            "parts in sequence",
+            {"upload": "csv", "parts": "sequence"},
+            _QUIET,
+            _three_lines,
+            _settled,
+        ),
+        Scene(
+            "split off",
+            {"upload": "csv", "on_invalid": "split"},
+            _QUIET,
+            _one_bad_line,
+            _settled,
+            ("done", "staged_with_errors"),
+        ),
+        Scene(
+            "refused by the checks", {}, _QUIET, _only_bad_lines, _settled, ("failed", "invalid")
+        ),
         Scene("batch by report", {}, _gl(), _a_batch, _delivered),
         Scene("batch by pages", {}, _gl(sources=["pages"]), _a_batch, _delivered),
     )
@@ -103,4 +120,3 @@ def finish(scene: Scene, stand: Stand) -> Life:
     life.until(scene.over)
     life.stop()
     return life
-

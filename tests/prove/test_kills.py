@@ -5,7 +5,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from prove.kills import CALLS, Figures, Hosts, at_random, named_kills, points_met, strike, until_it_survives
+from prove.kills import (
+    CALLS,
+    Figures,
+    Hosts,
+    at_random,
+    named_kills,
+    points_met,
+    strike,
+    until_it_survives,
+)
 from prove.report import Row
 from prove.runs import Host, Kill
 from prove.scenes import SCENES, Scene
@@ -45,7 +54,7 @@ def test_killed_at_some_named_steps(name: str, hosts: Hosts, rows: list[Row]) ->
 
 @pytest.mark.usefixtures("strace")
 def test_killed_at_some_system_calls(hosts: Hosts, rows: list[Row]) -> None:
-    """strace ends the process at a call: the way is open to all of them."""
+    """Where strace is, it ends the process at a call of its choice."""
     scene, calls = SCENES[IN_SHORT[0]], ((CALLS[0], 7), (CALLS[4], 4))
     found = _strike_all(scene, hosts, [Kill(call=call, nth=nth) for call, nth in calls])
     rows.append(Row.of("system calls, a sample", found))
