@@ -23,7 +23,7 @@ CALLS = (
     "rename,renameat,renameat2,link,linkat",
     "unlink,unlinkat,mkdir,mkdirat,rmdir",
     "write,pwrite64,ftruncate",
-    "sendto,sendmsg,writev",
+    "sendto,sendmsg",
     "recvfrom,recvmsg",
     "connect",
 )

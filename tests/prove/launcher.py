@@ -129,7 +129,7 @@ def one_worker() -> None:
 def _write_to_self(loop: Any) -> None:
     csock = loop._csock
     if csock is not None:
-        os.write(csock.fileno(), b"\0")
+        os.writev(csock.fileno(), [b"\0"])  # a call that nothing else makes
 
 
 def _await_tracer() -> None:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from revsyncd.adapters import disk, inbox, shelves
+from revsyncd.adapters import disk, inbox, outbox, shelves
+from revsyncd.adapters.ledger import identity
 from revsyncd.adapters.ledger.book import Book
 from revsyncd.adapters.ledger.drops import Drops
+from revsyncd.checks import parts
 from revsyncd.core.part import Part, PartState
 
 _claimed: set[int] = set()  # inodes, in the memory of a build that claims nothing on disk
@@ -76,6 +78,37 @@ def _directory_sync() -> None:
     _replace(disk.sync_directory, lambda _: None)
 
 
+def _claim_directory_sync() -> None:
+    """The directories of a claim, the inbox and the work directory, are not synced."""
+    inbox.sync_directory = lambda _: None  # type: ignore[attr-defined]
+
+
+def _shelf_directory_sync() -> None:
+    """The directories of a filed drop are not synced."""
+    shelves.sync_directory = lambda _: None  # type: ignore[attr-defined]
+
+
+def _batch_sync() -> None:
+    """File and manifest of a batch are not synced before they are published."""
+    outbox.sync_file = lambda _: None  # type: ignore[attr-defined]
+
+
+def _outbox_directory_sync() -> None:
+    """The outbox is not synced when something is published in it."""
+    outbox.sync_directory = lambda _: None  # type: ignore[attr-defined]
+
+
+def _head_sync() -> None:
+    """The directory of the head file is not synced."""
+    identity.sync_directory = lambda _: None  # type: ignore[attr-defined]
+    identity.make_directory = lambda path, mode: path.mkdir(mode, exist_ok=True)  # type: ignore[attr-defined]
+
+
+def _parts_sync() -> None:
+    """What was prepared is not synced before it is recorded."""
+    parts._OpenPart.close = lambda self: self.file.close()  # type: ignore[method-assign]
+
+
 def _ledger_sync() -> None:
     """SQLite does not wait for the disk."""
     opened = Book.open
@@ -100,5 +133,11 @@ BUILDS: dict[str, Callable[[], None]] = {
     "the fsync of any file": _file_sync,
     "the fsync of the dropped file": _dropped_file_sync,
     "the fsync of any directory": _directory_sync,
+    "the fsync of a claim's directories": _claim_directory_sync,
+    "the fsync of a shelf": _shelf_directory_sync,
+    "the fsync of a batch": _batch_sync,
+    "the fsync of the outbox": _outbox_directory_sync,
+    "the fsync of the head file's directory": _head_sync,
+    "the fsync of prepared parts": _parts_sync,
     "the fsync of the ledger": _ledger_sync,
 }

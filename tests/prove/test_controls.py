@@ -20,6 +20,12 @@ BY_POWER = (
     ("the fsync of the dropped file", INBOUND, Reading.ORDERED),
     ("the fsync of any directory", INBOUND, Reading.STRICT),
     ("the fsync of any directory", OUTBOUND, Reading.STRICT),
+    ("the fsync of a claim's directories", INBOUND, Reading.STRICT),
+    ("the fsync of a shelf", INBOUND, Reading.STRICT),
+    ("the fsync of a batch", OUTBOUND, Reading.ORDERED),
+    ("the fsync of the outbox", OUTBOUND, Reading.STRICT),
+    ("the fsync of the head file's directory", INBOUND, Reading.STRICT),
+    ("the fsync of prepared parts", INBOUND, Reading.ORDERED),
     ("the fsync of the ledger", INBOUND, Reading.STRICT),
 )
 # By kills: how the violation begins.
