@@ -58,7 +58,9 @@ class Disk:
     def __init__(self, home: Path, dropped: dict[str, bytes]) -> None:
         """Everything that is there is on disk; but of a dropped file only its name is, see `promised`."""
         self.home = home
-        self.root = self._scan(home, dropped)
+        self.root = Directory()
+        for name in ("root", "state"):
+            self.root.now[name] = self.root.synced[name] = self._scan(home / name, dropped)
         self._open: dict[int, _Open] = {}
         self._renames: list[tuple[Directory, str, Directory, str, Node]] = []
 
@@ -68,9 +70,10 @@ class Disk:
             if entry.is_dir():
                 directory.now[entry.name] = self._scan(entry, dropped)
             else:
-                origin = entry.name if entry.parent.name == "inbox" else ""
+                origin = entry.name if entry.name in dropped else ""
                 content = entry.read_bytes()
-                file = File(bytearray(content), b"" if origin else content, origin)
+                waiting = entry.parent.name == "inbox"
+                file = File(bytearray(content), b"" if waiting else content, origin)
                 directory.now[entry.name] = file
         directory.synced = dict(directory.now)
         return directory

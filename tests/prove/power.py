@@ -31,14 +31,17 @@ class Moments:
         self.stand = stand
         self.originals = stand.home.with_name(f"{stand.home.name}.originals")
         self.originals.mkdir()
-        for name in stand.dropped:
-            (self.originals / name).hardlink_to(stand.site.inbox() / name)
+        for path in stand.site.root.glob("orders/*/**/*.csv"):
+            if path.name in stand.dropped:
+                (self.originals / path.name).hardlink_to(path)
         # Until the first life has made it nothing is there to be lost; what a person made is on disk.
         self.disk = Disk(stand.home, stand.dropped)
         out = stand.home.with_name(f"{stand.home.name}.strace")
-        life = stand.begin(wrapper=lambda pid: recording.command(pid, out))
-        assert life.until(scene.over), life.tail()
-        assert life.stop() == 0, life.tail()
+        words = scene.command(stand)
+        self.before = len(stand.tenant.stored)  # what the tenant had when the life began
+        life = stand.begin(None, *words, wrapper=lambda pid: recording.command(pid, out))
+        assert life.until(scene.over) or words, life.tail()
+        assert (life.ended() if words else life.stop()) == 0, life.tail()
         self.calls = list(recording.calls(out))
         out.unlink()
         self.stored = list(stand.tenant.stored)
@@ -64,7 +67,8 @@ class Moments:
         tenant, bodies = stand.tenant, [body for _, body in self.sent.requests]
         books = Books(tenant.knobs, tenant.auth, tenant.note)
         books.report_host = tenant.books.report_host
-        arrived = [s for s in self.stored if any(s.body in body for body in bodies)]
+        arrived = self.stored[: self.before]
+        arrived += [s for s in self.stored[self.before :] if any(s.body in b for b in bodies)]
         books.stored.extend(replace(stored) for stored in arrived)
         books.journal.outbox = str(stand.outbox)
         books.journal.batches = deepcopy(self.batches)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from revsyncd.adapters import disk, inbox, outbox, shelves
@@ -80,28 +81,28 @@ def _directory_sync() -> None:
 
 def _claim_directory_sync() -> None:
     """The directories of a claim, the inbox and the work directory, are not synced."""
-    inbox.sync_directory = lambda _: None  # type: ignore[attr-defined]
+    _replace(disk.sync_directory, _nothing, inbox)
 
 
 def _shelf_directory_sync() -> None:
     """The directories of a filed drop are not synced."""
-    shelves.sync_directory = lambda _: None  # type: ignore[attr-defined]
+    _replace(disk.sync_directory, _nothing, shelves)
 
 
 def _batch_sync() -> None:
     """File and manifest of a batch are not synced before they are published."""
-    outbox.sync_file = lambda _: None  # type: ignore[attr-defined]
+    _replace(disk.sync_file, _nothing, outbox)
 
 
 def _outbox_directory_sync() -> None:
     """The outbox is not synced when something is published in it."""
-    outbox.sync_directory = lambda _: None  # type: ignore[attr-defined]
+    _replace(disk.sync_directory, _nothing, outbox)
 
 
 def _head_sync() -> None:
     """The directory of the head file is not synced."""
-    identity.sync_directory = lambda _: None  # type: ignore[attr-defined]
-    identity.make_directory = lambda path, mode: path.mkdir(mode, exist_ok=True)  # type: ignore[attr-defined]
+    _replace(disk.sync_directory, _nothing, identity)
+    _replace(disk.make_directory, lambda path, mode: path.mkdir(mode, exist_ok=True), identity)
 
 
 def _parts_sync() -> None:
@@ -121,8 +122,14 @@ def _ledger_sync() -> None:
     Book.open = open_  # type: ignore[method-assign]
 
 
-def _replace(old: Callable[..., Any], new: Callable[..., Any]) -> None:
-    for module in [m for name, m in sys.modules.items() if name.startswith("revsyncd.")]:
+def _nothing(path: Path) -> None:
+    """What is left out."""
+
+
+def _replace(old: Callable[..., Any], new: Callable[..., Any], *where: ModuleType) -> None:
+    """Everywhere, or only in some modules."""
+    every = [m for name, m in sys.modules.items() if name.startswith("revsyncd.")]
+    for module in where or every:
         for key in [key for key, value in vars(module).items() if value is old]:
             setattr(module, key, new)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon import Site, line, lines, table
 from prove.invariants import ask
-from prove.runs import Host, Life, Stand, tenant_of
+from prove.runs import Host, Kill, Life, Stand, tenant_of
 
 ORDERS = {"settle_time": "5ms", "max_records_per_upload": 2}
 _QUIET: dict[str, Any] = {"stage_errors": {"every": "1h"}, "log": {"format": "json"}}
@@ -77,6 +77,22 @@ def _only_bad_lines(stand: Stand) -> None:
     stand.drop("a.csv", table([bad]))
 
 
+def _in_doubt(stand: Stand) -> None:
+    """Held: the process ended between the record of a last chunk and the chunk, which never left."""
+    _three_lines(stand)
+    life = stand.begin(Kill("ledger.released", 2))
+    life.ended()
+    life = stand.begin()
+    life.until(_settled)
+    life.stop()
+
+
+def _not_arrived(stand: Stand) -> tuple[str, ...]:
+    """A person looked at the tenant and says so."""
+    [(drop,)] = ask(stand, "SELECT id FROM drops")
+    return ("resolve", drop, "--not-arrived", "--reason", "not in the tenant")
+
+
 def _a_batch(stand: Stand) -> None:
     stand.tenant.books.journal.add(6)
 
@@ -107,6 +123,14 @@ SCENES = {
         ),
         Scene(
             "refused by the checks", {}, _QUIET, _only_bad_lines, _settled, ("failed", "invalid")
+        ),
+        Scene(
+            "a person's word",
+            {"upload": "file"},
+            _QUIET,
+            _in_doubt,
+            _settled,
+            command=_not_arrived,
         ),
         Scene("batch by report", {}, _gl(), _a_batch, _delivered),
         Scene("batch by pages", {}, _gl(sources=["pages"]), _a_batch, _delivered),
