@@ -77,11 +77,21 @@ def _only_bad_lines(stand: Stand) -> None:
     stand.drop("a.csv", table([bad]))
 
 
-def _in_doubt(stand: Stand) -> None:
-    """Held: the process ended between the record of a last chunk and the chunk, which never left."""
+def _claimed_only(stand: Stand) -> None:
+    """The process ended between a claim and its record."""
     _three_lines(stand)
-    life = stand.begin(Kill("ledger.released", 2))
-    life.ended()
+    stand.begin(Kill("ledger.claimed", 1)).ended()
+
+
+def _released_only(stand: Stand) -> None:
+    """The process ended between the record of a last chunk and the chunk, which never left."""
+    _three_lines(stand)
+    stand.begin(Kill("ledger.released", 2)).ended()
+
+
+def _in_doubt(stand: Stand) -> None:
+    """The same, and the next process has held the drop."""
+    _released_only(stand)
     life = stand.begin()
     life.until(_settled)
     life.stop()
@@ -124,6 +134,8 @@ SCENES = {
         Scene(
             "refused by the checks", {}, _QUIET, _only_bad_lines, _settled, ("failed", "invalid")
         ),
+        Scene("a start after a claim", {"upload": "csv"}, _QUIET, _claimed_only, _settled),
+        Scene("a start after a release", {"upload": "csv"}, _QUIET, _released_only, _settled),
         Scene(
             "a person's word",
             {"upload": "file"},

