@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench bench-checks bench-gl bench-memory fuzz format clean
+.PHONY: demo test check prove bench bench-checks bench-gl bench-memory fuzz format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -19,6 +19,10 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (up to half an hour)
+	PYTHONPATH=tests:. $(BIN)/python -m prove.report
+	REVSYNCD_PROVE_REPORT=docs/reliability.md $(BIN)/python -m pytest -m "prove or prove_full"
 
 bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machine
 	$(BIN)/python benchmarks/daemon.py

@@ -5,6 +5,7 @@ are sent. From the first that does not, it is a file of its own.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from revsyncd.checks.contract import Preparation, PreparedPart
 from revsyncd.checks.runs import DroppedFile, Run
-from revsyncd.checks.writing import csv_lines, disk_errors
+from revsyncd.checks.writing import csv_lines, disk_errors, sync_names
 
 _COPIED_AT_ONCE = 1 << 20
 
@@ -97,7 +98,10 @@ class _OpenPart:
             yield data, None
 
     def close(self) -> None:
-        if self.file is not None:
+        """Bring it to disk: after a power loss the ledger would know a part that is not there."""
+        if self.file is not None and not self.file.closed:
+            self.file.flush()
+            os.fsync(self.file.fileno())
             self.file.close()
 
     def prepared(self, number: int, of: int) -> PreparedPart:
@@ -196,7 +200,7 @@ class PartsWriter:
                 at = end
 
     def finish(self) -> tuple[PreparedPart, ...]:
-        """Close the parts and describe them."""
+        """Close the parts and describe them: what is recorded of them is on disk by then."""
         self._close()
         return tuple(
             part.prepared(number, len(self._parts)) for number, part in enumerate(self._parts, 1)
@@ -248,6 +252,7 @@ class PartsWriter:
         with disk_errors(self._directory):
             for part in self._parts:
                 part.close()
+            sync_names(self._directory)
 
 
 def _withheld(line: bytes) -> int:

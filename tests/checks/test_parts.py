@@ -389,3 +389,12 @@ def test_progress_runs_from_nothing_to_the_whole_file(tmp_path: Path) -> None:
     assert told == sorted(told)
     assert len(told) > 1
     assert told[-1] == (result.size, result.size)
+
+
+def test_parts_are_on_disk_before_they_are_described(
+    examine: Examine, parts_directory: Path, synced: list[Path]
+) -> None:
+    """After a power loss the ledger may know them already."""
+    content = HEADER + "".join(record(n) for n in range(1, 6))
+    result = examine(content, preparation=Preparation(parts_directory, 2))
+    assert [*(part.path for part in result.parts), parts_directory] == synced

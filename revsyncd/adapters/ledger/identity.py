@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from revsyncd.adapters.disk import make_directory, sync_directory
 from revsyncd.adapters.ledger.book import FILE_NAME, Book
 from revsyncd.core.errors import NoSpace, RefusedToStart
 
@@ -67,7 +68,7 @@ def _is_locked(path: Path) -> bool:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(mode=0o750, exist_ok=True)
+        make_directory(path.parent, 0o750)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise RefusedToStart(
@@ -186,5 +187,6 @@ class Head:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
+            sync_directory(self.path.parent)
         except OSError as error:
             raise NoSpace(f"{self.path} can't be written: {error.strerror}") from error
