@@ -130,6 +130,7 @@ def _part(drop: Drop, told: Mapping[str, Any]) -> Part:
     state = PartState.PLANNED if told["state"] == "not_sent" else PartState(told["state"])
     first, records = told["first_record"], told["records"]
     in_one = f"{first}-{first + records - 1}"  # an earlier release does not say more
+    in_place = told.get("in_place") or {}
     part = Part(
         drop=drop.drop,
         part=told["part"],
@@ -138,7 +139,7 @@ def _part(drop: Drop, told: Mapping[str, Any]) -> Part:
         records=records,
         ranges=read_ranges(told.get("ranges", in_one)),
         file_name=told["file_name"],
-        path=f"{drop.work_place}.parts/p{told['part']:03}.csv",
+        path="" if in_place else f"{drop.work_place}.parts/p{told['part']:03}.csv",
         size=told.get("size", 0),
         cut=told.get("cut", 0),
         sha256=told["sha256"],
@@ -147,6 +148,8 @@ def _part(drop: Drop, told: Mapping[str, Any]) -> Part:
         message=told["message"],
         tracking=told["tracking"] or "",
         released_at=_epoch(told["released_at"]),
+        head=in_place.get("header", ""),
+        offset=in_place.get("offset", 0),
     )
     return replace(part, doubt=_doubt(drop, told)) if state is PartState.IN_DOUBT else part
 

@@ -179,6 +179,7 @@ def _part(part: Part) -> dict[str, Any]:
         "doubt": part.doubt and str(part.doubt),
         "size": part.size,
         "cut": part.cut,
+        "in_place": {"header": part.head, "offset": part.offset} if part.in_place else None,
     }
 
 

@@ -395,6 +395,6 @@ def test_parts_are_on_disk_before_they_are_described(
     examine: Examine, parts_directory: Path, synced: list[Path]
 ) -> None:
     """After a power loss the ledger may know them already."""
-    content = HEADER + "".join(record(n) for n in range(1, 6))
+    content = (HEADER + "".join(record(n) for n in range(1, 6))).replace("\r\n", "\n")
     result = examine(content, preparation=Preparation(parts_directory, 2))
     assert [*(part.path for part in result.parts), parts_directory] == synced

@@ -153,6 +153,7 @@ def test_a_full_report() -> None:
             "doubt": None,
             "size": 1000,
             "cut": 900,
+            "in_place": None,
         }
     ]
 
