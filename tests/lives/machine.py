@@ -346,10 +346,10 @@ class Lives(RuleBasedStateMachine):
         site.change(without="")
         self.senders.complete_all()
         site.start()
-        for _ in range(6):
+        for _ in range(40):
             for scope in ("", *TEMPLATES):
                 site.ask("resume", scope)
-            site.pass_time(2400.0)
+            site.pass_time(360.0)
             if not self._unfinished():
                 break
         site.until_calm()

@@ -103,7 +103,8 @@ class Senders:
     def write_on(self, which: int) -> bool:
         """A sender goes on writing into a file that it has open, wherever that lies now."""
         files = [s for s in self.sent if not s.companion and s.shape is not Shape.LINK]
-        if not files:
+        # Between the last look at a file and the record of its end, nothing can notice a sender.
+        if not files or not self.site.until_calm():
             return False
         sent = files[-1 - which % min(len(files), 4)]
         path = self.where().get(sent.inode)
