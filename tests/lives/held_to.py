@@ -76,14 +76,20 @@ class HeldTo:
         with Ledger.read(self.site.config.state_dir, self.site.clock.now) as ledger:
             yield from audit._with_tenant(ledger, held)
             yield from self._lines_twice(ledger)
-        if self.site.road.tenant.world.violations:
-            yield f"the tenant complains: {self.site.road.tenant.world.violations}"
+            yield from self._complaints(ledger)
+
+    def _complaints(self, ledger: Ledger) -> Iterator[str]:
+        """What the client did that it may not do, but for a name used again on a person's word."""
+        for complaint in self.site.road.tenant.world.violations:
+            drop = ledger.drops.get(_drop_of(complaint["detail"].partition(" ")[0]))
+            if complaint["rule"] != "filename" or drop is None or drop.resolved is None:
+                yield f"the tenant complains: {complaint}"
 
     def _lines_twice(self, ledger: Ledger) -> Iterator[str]:
         times: Counter[tuple[str, str]] = Counter()
         for upload in self.site.road.tenant.world.uploads.values():
             if upload.state is not Fate.REFUSED:
-                drop = upload.file_name.split(".")[-3]
+                drop = _drop_of(upload.file_name)
                 times.update((drop, line) for line in _ids(upload.content.read_bytes()))
         for (drop, line), number in times.items():
             known = ledger.drops.get(drop) if number > 1 else None
@@ -166,6 +172,11 @@ class HeldTo:
         uploads = self.site.road.tenant.world.uploads.values()
         mine = [u for u in uploads if f".{drop}." in u.file_name and u.state is Fate.STAGED]
         return sum(upload.records or 0 for upload in mine)
+
+
+def _drop_of(upload_name: str) -> str:
+    """The drop id in `<stem>.<drop id>.p001of003.csv`; "" in another text."""
+    return ("..." + upload_name).split(".")[-3]
 
 
 def _text(content: bytes) -> io.StringIO:

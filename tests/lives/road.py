@@ -231,6 +231,7 @@ class MemoryWire:
             return road.instead(met) if met is Meets.BUSY_EARLY else NoAnswer(Cause.RESET)
         given = {name.decode().lower(): value.decode() for name, value in headers}
         request = ("POST", url.removeprefix(TENANT), given, bytes(content))
+        road.ports.sent()
         return await self._answered(met, request)
 
     async def _answered(self, met: Meets, request: tuple[Any, ...]) -> Answer | NoAnswer:
@@ -242,7 +243,9 @@ class MemoryWire:
         if met in _INSTEAD:
             return road.instead(met)
         late = 45.0 if met is Meets.SLOW else road.latency()
-        answer = await road.acted(*request, late=late)
+        arriving = asyncio.ensure_future(road.acted(*request, late=late))
+        await road.ports.moment()  # a process that ends here has sent it all the same
+        answer = await arriving
         await road.ports.moment()
         match met:
             case Meets.LOST:

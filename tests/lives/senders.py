@@ -215,7 +215,9 @@ class Erp:
     """Takes batches from the outbox, acknowledges or refuses them, and keeps what it was given."""
 
     site: Site
-    taken: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # file and manifest, by name
+    taken: dict[str, tuple[bytes, bytes]] = field(
+        default_factory=dict
+    )  # file and manifest, by name
     acknowledged: set[str] = field(default_factory=set)
 
     def offered(self) -> dict[str, tuple[bytes, bytes]]:

@@ -20,7 +20,15 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 from lives.road import TENANT, Road, connecting, make_tenant
-from lives.virtual import Killed, Ports, VirtualClock, VirtualLoop, of_process, seeded_bytes
+from lives.virtual import (
+    Killed,
+    Ports,
+    VirtualClock,
+    VirtualLoop,
+    beside,
+    of_process,
+    seeded_bytes,
+)
 
 from revsyncd import assemble
 from revsyncd.adapters.check_process import ProcessChecker
@@ -93,7 +101,7 @@ class Ways:
             "orders": f'{most}\nupload = "{self.upload}"\nparts = "{self.parts}"',
             "invoices": f'{most}\nupload = "csv"\nparts = "sequence"\non_invalid = "{self.on_invalid}"'
             f'\non_duplicate = "{self.on_duplicate}"',
-            "events": f'upload = "auto"\norder = "name"\non_empty = "hold"\non_failure = "{self.on_failure}"',
+            "events": f'upload = "file"\norder = "name"\non_empty = "hold"\non_failure = "{self.on_failure}"',
         }
         general = CONFIG.format(
             base=base, tenant=TENANT, confirm=self.confirm, sources=json.dumps(self.sources)
@@ -258,7 +266,7 @@ class Site:
             await self._end()
 
     async def _staging(self) -> None:
-        await asyncio.create_task(self.road.stage(), name="elsewhere")
+        await beside(self.loop, self.road.stage())
 
     def until_calm(self) -> bool:
         """Let the steps under way come to their ends; False where they do not."""
@@ -296,6 +304,10 @@ class Site:
         """SIGKILL at the so-manyeth port from now."""
         self.ports.kill_at = self.ports.calls + ports
 
+    def kill_after_last_chunk(self, ports: int) -> None:
+        """SIGKILL at the so-manyeth port after the next upload's last bytes have left."""
+        self.ports.kill_after_sent = ports
+
     def send(self, number: signal.Signals) -> None:
         """SIGTERM or SIGHUP."""
         self._signals.put_nowait(number)
@@ -306,10 +318,7 @@ class Site:
         if process is None:
             return
         self.ports.dead = True
-        if not process.done():
-            await self.ports.bury(of_process(self.loop))
-        else:
-            await self.ports.bury(of_process(self.loop))
+        await self.ports.bury(of_process(self.loop))
         self.counts.crashes += killed
         self.counts.stops += not killed
         if not killed:

@@ -12,7 +12,9 @@ import traceback
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from lives.machine import Lives, figures
+from lives.machine import Lives, figures, in_memory_only
+
+from revsyncd.pipelines.register import Register
 
 LIVES = 20  # a round
 STEPS = 30  # a life
@@ -38,6 +40,11 @@ def _chosen() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or time.time()))
     parser.add_argument("--lives", type=int, default=LIVES, help="of each seed")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each life")
+    parser.add_argument(
+        "--control",
+        action="store_true",
+        help="without the record before the last chunk: a double posting must be found",
+    )
     parser.add_argument("--as-found", action="store_true", help="do not look for a shorter life")
     return parser.parse_args()
 
@@ -53,8 +60,13 @@ def _round(number: int, chosen: argparse.Namespace) -> int:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
+    about = "" if not chosen.control else " 2 times"
+    if chosen.control:
+        Register.release = in_memory_only  # type: ignore[method-assign]
     try:
-        run_state_machine_as_test(seed(number)(type("Lives", (Lives,), {})), settings=rules)
+        run_state_machine_as_test(
+            seed(number)(type("Lives", (Lives,), {"about": about})), settings=rules
+        )
     except Exception as error:  # whatever ends a life is told, with the life
         traceback.print_exception(error, limit=-3)
         print(f"Found again by: make soak MINUTES=0 SEED={number}", file=sys.stderr)

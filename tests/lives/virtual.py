@@ -98,12 +98,19 @@ class Ports:
     calls: int = 0
     busy: int = 0
     kill_at: int | None = None
+    kill_after_sent: int | None = None  # ports after an upload's last bytes have left
     dead: bool = False
     died: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin(self) -> None:
         """Let a new process begin."""
         self.dead, self.kill_at, self.busy, self.died = False, None, 0, asyncio.Event()
+        self.kill_after_sent = None
+
+    def sent(self) -> None:
+        """The last bytes of an upload have left."""
+        if self.kill_after_sent is not None:
+            self.kill_at, self.kill_after_sent = self.calls + self.kill_after_sent, None
 
     def die(self) -> None:
         """The process has no effect from now on."""
