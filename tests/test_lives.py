@@ -11,7 +11,7 @@ from lives.site import Site, Ways
 from revsyncd.pipelines.register import Register
 
 SHORT = settings(
-    max_examples=12,
+    max_examples=6,
     stateful_step_count=25,
     derandomize=True,
     deadline=None,

@@ -11,7 +11,6 @@ from dataclasses import replace
 from revsyncd.core.drop import Drop, Ending, Reason
 from revsyncd.core.places import Sidecar, shown
 
-
 WRITTEN_TO = "the file was written to"
 
 

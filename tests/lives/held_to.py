@@ -36,7 +36,7 @@ class HeldTo:
     site: Site
     senders: Senders
     erp: Erp
-    on_word: set[str] = field(default_factory=set)  # batches that a person had confirmed
+    on_word: set[int] = field(default_factory=set)  # batches that a person had confirmed
     changed_at: dict[int, float] = field(default_factory=dict)  # batches, by people at the tenant
     _found: list[str] = field(default_factory=list)
     _listed_at: float = 0.0

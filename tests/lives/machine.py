@@ -104,7 +104,7 @@ class Lives(RuleBasedStateMachine):
         meets=st.lists(TROUBLES, max_size=2),
         sent=st.booleans(),
     )
-    def drop_and_kill(  # noqa: PLR0913  (what a kill depends on)
+    def drop_and_kill(
         self,
         folder: str,
         records: int,
@@ -238,7 +238,7 @@ class Lives(RuleBasedStateMachine):
         kind=st.sampled_from(("download", "confirm", "call")),
         ports=st.none() | st.integers(1, 120),
     )
-    def batch(
+    def batch(  # noqa: PLR0917  (Hypothesis hands them over by name)
         self,
         lines: int,
         balanced: int,

@@ -123,7 +123,7 @@ class Road:
             await self.tenant.conclude(due[0])
 
     async def deliver(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, late: float
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, late: float
     ) -> said.Answer:
         """Bring a whole request to the tenant, though its sender may be dead by then."""
         await asyncio.sleep(late)
@@ -150,7 +150,7 @@ class Road:
 
     async def acted(self, *request: Any, late: float) -> Answer:
         """The tenant's answer; the request goes on where who sent it does not."""
-        task = beside(self.loop, self.deliver(*request, late))
+        task = beside(self.loop, self.deliver(*request, late=late))
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
         found = await asyncio.shield(task)
@@ -238,7 +238,7 @@ class MemoryWire:
         """All bytes have left; whether they arrive, and what is heard of it."""
         road = self._road
         if met in (Meets.RESET_LATE, Meets.DEAF):
-            await self._silence(met is Meets.DEAF)
+            await self._silence(self._settings.upload_timeout if met is Meets.DEAF else 0.1)
             return NoAnswer(Cause.TIMEOUT if met is Meets.DEAF else Cause.RESET)
         if met in _INSTEAD:
             return road.instead(met)
@@ -251,7 +251,7 @@ class MemoryWire:
             case Meets.LOST:
                 return NoAnswer(Cause.CUT)
             case Meets.SILENT:
-                await self._silence(True)
+                await self._silence(self._settings.upload_timeout)
                 return NoAnswer(Cause.TIMEOUT)
             case Meets.CUT:
                 return replace(answer, body=answer.body[: len(answer.body) // 2], complete=False)
@@ -259,10 +259,10 @@ class MemoryWire:
                 return road.instead(met)
         return answer
 
-    async def _silence(self, long: bool) -> None:  # noqa: FBT001  (said right beside)
+    async def _silence(self, seconds: float) -> None:
         self._road.ports.busy -= 1
         try:
-            await asyncio.sleep(self._settings.upload_timeout if long else 0.1)
+            await asyncio.sleep(seconds)
         finally:
             self._road.ports.busy += 1
 

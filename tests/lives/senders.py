@@ -171,7 +171,7 @@ class Senders:
             if shape is Shape.AGAIN_WITH_MARK:
                 return b"\xef\xbb\xbf" + before.content.removeprefix(b"\xef\xbb\xbf")
             lines = before.content.splitlines(keepends=True)
-            whole = shape is Shape.AGAIN or len(lines) < 3  # noqa: PLR2004  (header and two)
+            whole = shape is Shape.AGAIN or len(lines) < 3
             return before.content if whole else b"".join(lines[: len(lines) // 2 + 1])
         if shape is Shape.NOTHING:
             return b""

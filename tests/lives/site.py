@@ -198,7 +198,7 @@ class Site:
 
     async def _lay_out(self) -> None:
         self.ports = Ports(self.chance)
-        tenant = make_tenant(self.base / "tenant", self.clock)
+        tenant = make_tenant(self.base / "tenant", VirtualClock(self.loop))  # never set
         self.road = Road(tenant, self.loop, self.clock, self.ports, self.chance)
         self._arrange()
         for name in ("root", "state"):
@@ -351,7 +351,7 @@ class Site:
         while True:
             await asyncio.sleep(30.0)
             for inbox in inboxes:
-                if self.chance.random() < 0.5:  # noqa: PLR2004  (half of what happens is told)
+                if self.chance.random() < 0.5:
                     nudge(inbox)
 
     # -- people ----------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class Ports:
 
     async def pause(self) -> None:
         """As long as a disk takes: mostly no time, but others come between."""
-        if self.chance.random() < 0.1:  # noqa: PLR2004  (one call in ten is slow)
+        if self.chance.random() < 0.1:
             await asyncio.sleep(self.chance.random() * LONGEST_PORT)
         else:
             for _ in range(self.chance.randrange(3)):
@@ -194,7 +194,7 @@ class Ports:
                 await self.pause()
             finally:
                 self.busy -= 1
-        return result  # type: ignore[return-value]  # noqa: RET504  (a dead process never comes here)
+        return result  # type: ignore[return-value]
 
     def _done(self, work: Callable[..., T], *arguments: Any) -> T | None:
         if self.dead:
