@@ -6,7 +6,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from lives.machine import Lives, in_memory_only
 from lives.road import Meets
 from lives.senders import Senders, Shape
-from lives.site import Site, Ways
+from lives.site import Site
+from lives.ways import Ways
 
 from revsyncd.pipelines.register import Register
 

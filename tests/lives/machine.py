@@ -15,7 +15,8 @@ from hypothesis.stateful import (
 from lives.held_to import HeldTo
 from lives.road import Meets
 from lives.senders import Erp, Senders, Shape
-from lives.site import TEMPLATES, Counts, Site, Ways
+from lives.site import Counts, Site
+from lives.ways import TEMPLATES, Ways
 
 from revsyncd.core.drop import Drop, State
 from revsyncd.core.part import Part, PartState

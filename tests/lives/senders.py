@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from lives.site import COMPANION, TEMPLATES, Site
+from lives.site import Site
+from lives.ways import COMPANION, TEMPLATES
 
 from revsyncd.core.drop import State
 from revsyncd.core.outbox_names import ACK, MANIFEST, NACK
