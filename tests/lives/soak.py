@@ -69,9 +69,15 @@ def _round(number: int, chosen: argparse.Namespace) -> int:
         )
     except Exception as error:  # whatever ends a life is told, with the life
         traceback.print_exception(error, limit=-3)
-        print(f"Found again by: make soak MINUTES=0 SEED={number}", file=sys.stderr)
+        how = f"MINUTES=0 SEED={number} SOAK='{' '.join(_how(chosen))}'"
+        print(f"Found again by: make soak {how}", file=sys.stderr)
         return 1
     return 0
+
+
+def _how(chosen: argparse.Namespace) -> list[str]:
+    size = [f"--lives {chosen.lives}", f"--steps {chosen.steps}"]
+    return [*size, *(["--control"] if chosen.control else [])]
 
 
 def _tell(number: int, seconds: float, violations: int) -> None:
