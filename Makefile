@@ -7,13 +7,16 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check prove bench bench-checks bench-gl bench-memory fuzz format clean
+.PHONY: demo test check prove soak bench bench-checks bench-gl bench-memory fuzz format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
 
 test: $(VENV)/.dev  ## every test, with branch coverage
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --cov --cov-report=term
+
+soak: $(VENV)/.dev  ## random lives, with kills at any call: make soak MINUTES=10 SEED=1
+	PYTHONPATH=tests:. $(BIN)/python -m lives.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(SOAK)
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .

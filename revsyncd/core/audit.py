@@ -25,7 +25,7 @@ from revsyncd.core.report import (
 _HOME = {State.DONE: Shelf.DONE, State.FAILED: Shelf.FAILED, State.HELD: Shelf.HELD}
 _UNPROVEN = (PartState.RELEASED, PartState.ACCEPTED, PartState.IN_DOUBT)
 _GONE = endings.missing().message
-_WRITTEN_ON = endings.changed_while_sent().message
+_WRITTEN_ON = endings.WRITTEN_TO
 # Fields of a report that follow from the ledger alone.
 _SAME = [
     "drop",
@@ -175,7 +175,7 @@ def _bytes(e: Evidence) -> Iterator[Violation]:
         return
     if drop.state in (State.CLAIMED, State.CHECKED, State.SENDING):
         return  # the program itself looks for this, before the last chunk
-    if Reason.INCOMPLETE in e.ever and (seen.begins == drop.sha256 or e.was_told(_WRITTEN_ON)):
+    if e.was_told(_WRITTEN_ON) or (Reason.INCOMPLETE in e.ever and seen.begins == drop.sha256):
         return  # its sender is known to have gone on writing
     step = (
         "Ask who wrote to it. Put the original back if there is one; what the report says of the"

@@ -11,6 +11,8 @@ from dataclasses import replace
 from revsyncd.core.drop import Drop, Ending, Reason
 from revsyncd.core.places import Sidecar, shown
 
+WRITTEN_TO = "the file was written to"
+
 
 def invalid(errors: int, by_code: dict[str, int], records: int) -> Ending:
     """Our checks refused the file; nothing was sent."""
@@ -94,9 +96,19 @@ def changed_while_sent() -> Ending:
     """The dropped file changed after something of it had been released."""
     return Ending(
         Reason.INCOMPLETE,
-        "the file was written to after part of it had been sent",
+        f"{WRITTEN_TO} after part of it had been sent",
         "Compare the file with what the parts in this report hold, and ask the sender what it wrote"
         " and why; drop what is missing as a file of its own, then `revsyncd resolve DROP --reject`.",
+    )
+
+
+def written_on(ending: Ending) -> Ending:
+    """An ending of a file that was written to after it was checked, whatever else became of it."""
+    return replace(
+        ending,
+        message=f"{ending.message}; {WRITTEN_TO} after it was checked",
+        next_step="What was added stands in no part and no sidecar: ask the sender what it wrote, and"
+        f" drop that as a file of its own. {ending.next_step}",
     )
 
 

@@ -20,6 +20,9 @@ class Concluding:
 
     async def settle(self, drop: Drop, event: Event, ending: Ending, **facts: Any) -> Drop:
         """Record an ending; the drop is then to be filed."""
+        known = drop.state is not State.HELD and drop.sha256 is not None
+        if known and ending != endings.changed_while_sent() and await self._changed(drop):
+            ending = endings.written_on(ending)
         ending = await self._stop_folder(drop, event, ending)
         now = self._instance.clock.now()
         return await self._instance.register.move(

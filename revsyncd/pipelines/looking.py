@@ -50,6 +50,7 @@ log = get_logger()
 SHORTEST_PAUSE = 0.02  # seconds
 BREATHER = 3.0  # times as long as the look took
 LOOK_EVERY = 5.0  # seconds at most between two looks: an inbox may get no events at all
+IN_THE_WAY = 1.0  # seconds between two looks while one can't be carried through
 
 Found = Ready | NotAFile | Incomplete
 
@@ -83,11 +84,11 @@ class Looking:
         clock = self._instance.clock
         while True:
             began = clock.monotonic()
-            if not self._instance.stopping:
-                await self._round()
+            went_well = self._instance.stopping or await self._round()
             # A file being written nudges all the time: never spend most of the time looking.
             await anyio.sleep(max(SHORTEST_PAUSE, BREATHER * (clock.monotonic() - began)))
-            await self.wake.wait(self._pause())
+            # Whatever was due stays due until a look gets through: that is no reason to hurry.
+            await self.wake.wait(self._pause() if went_well else IN_THE_WAY)
 
     def _pause(self) -> float:
         due = self._settling.next_look()
@@ -95,8 +96,11 @@ class Looking:
             return LOOK_EVERY
         return min(max(due - self._instance.clock.monotonic(), 0.001), LOOK_EVERY)
 
-    async def _round(self) -> None:
-        """One look; what is in the way is a condition of this folder and ends with it."""
+    async def _round(self) -> bool:
+        """One look; what is in the way is a condition of this folder and ends with it.
+
+        Returns whether nothing was in the way.
+        """
         conditions = self._instance.conditions
         try:
             await self.look()
@@ -108,6 +112,8 @@ class Looking:
             await conditions.begin(DISK, self._name, message=error.message, hint=error.hint)
         else:
             await conditions.end(FOLDER_MISSING, self._name)
+            return True
+        return False
 
     async def look(self) -> None:
         """List the inbox, and claim what is ready unless claiming is paused."""

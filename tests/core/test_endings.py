@@ -59,7 +59,7 @@ def test_no_ending_is_left_out_here() -> None:
     """A new ending must be tried by the test above."""
     made = {name for name, _ in inspect.getmembers(endings, inspect.isfunction)}
     ours = {n for n in made if not n.startswith("_") and n not in ("replace", "shown")}
-    assert ours - {"when_staged"} == {name.split(",")[0] for name in EVERY}
+    assert ours - {"when_staged", "written_on"} == {name.split(",")[0] for name in EVERY}
 
 
 @pytest.mark.parametrize(
@@ -244,3 +244,13 @@ def test_held_and_failed_drops_keep_their_ending(reason: Reason) -> None:
     """Lines in error of a drop that is not done are listed, but are not its reason."""
     ending = Ending(reason, "as it is", "as it was")
     assert endings.with_stage_errors(ending, STAGED, 3) == ending
+
+
+def test_what_was_written_on_is_told_whatever_the_ending() -> None:
+    """Reason and words stay; that something was added comes to the message and first of the steps."""
+    ending = endings.cancelled("wrong period", "anna")
+    told = endings.written_on(ending)
+    assert told.reason is ending.reason
+    assert told.message == f"{ending.message}; the file was written to after it was checked"
+    assert told.next_step.endswith(ending.next_step)
+    assert told.next_step.startswith("What was added stands in no part")
