@@ -15,10 +15,11 @@ demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 test: $(VENV)/.dev  ## every test, with branch coverage
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --cov --cov-report=term
 
-check: $(VENV)/.dev  ## lint, format and types
+check: $(VENV)/.dev  ## lint, format and types; how exposed the service is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python packages/exposure.py
 
 bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machine
 	$(BIN)/python benchmarks/daemon.py

@@ -48,6 +48,8 @@ log = get_logger()
 EXIT_STOPPED, EXIT_FATAL = 0, 1
 # What a running instance can't change: its tree, its ledger, and whom its identities are about.
 FIXED = ("root", "state_dir")
+# While a stop waits for an answer, the service manager is asked this often for more time than till the next asking.
+ASK_EVERY, ASK_FOR = 10.0, 60.0  # seconds
 
 
 @asynccontextmanager
@@ -264,6 +266,7 @@ class Daemon:
         self._notifier.stopping()
         self._sending.stop_unreleased()
         log.info("daemon.stopping", uploads=len(self._sending.inflight))
+        tasks.start_soon(self._ask_for_time)
         tasks.start_soon(self._stop_when_safe, tasks)
 
     async def _stop_when_safe(self, tasks: TaskGroup) -> None:
@@ -276,6 +279,13 @@ class Daemon:
             left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
             log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)
         tasks.cancel_scope.cancel()
+
+    async def _ask_for_time(self) -> None:
+        """As long as an upload past its last chunk is waited for, the service manager must not cut it."""
+        while True:
+            if any(u.phase is Phase.RELEASED for u in self._sending.inflight.values()):
+                self._notifier.extend(ASK_FOR)
+            await anyio.sleep(ASK_EVERY)
 
 
 def lay_out_outbox(config: Config) -> None:
