@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench bench-checks bench-gl fuzz format clean
+.PHONY: demo test check bench bench-checks bench-gl fuzz pages deb test-packaging format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -33,6 +33,9 @@ bench-checks: $(VENV)/.run  ## how fast the checks are, next to others (pip inst
 fuzz: $(VENV)/.dev  ## the checks against a plain character machine, and against hostile files of 1 GB
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/checks.py --hostile
+
+pages: $(VENV)/.dev  ## the man page and the completions, from the commands
+	$(BIN)/python packages/pages.py
 
 format: $(VENV)/.dev  ## put every file into the one format
 	$(BIN)/ruff check --fix .

@@ -27,7 +27,7 @@ def verified(tmp_path: Path, unit: str) -> str:
     """What systemd says of a unit whose program this machine has."""
     path = tmp_path / "revsyncd@acme.service"
     path.write_text(re.sub(r"(?m)^ExecStart=.*", "ExecStart=/bin/true", unit))
-    command = [needed("systemd-analyze"), "verify", path]
+    command = [needed("systemd-analyze"), "verify", str(path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     ours = [line for line in found.stderr.splitlines() if "revsyncd" in line]
     return "\n".join(ours) + ("" if found.returncode == 0 else f"exit {found.returncode}")
