@@ -34,6 +34,12 @@ fuzz: $(VENV)/.dev  ## the checks against a plain character machine, and against
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/checks.py --hostile
 
+deb: $(VENV)/.dev  ## the Debian package, in dist/
+	$(BIN)/python packages/deb.py
+
+test-packaging: $(VENV)/.dev  ## boots a clean Debian and installs the package there (root; about three minutes)
+	$(BIN)/python -m pytest tests/packaging -m packaging
+
 pages: $(VENV)/.dev  ## the man page and the completions, from the commands
 	$(BIN)/python packages/pages.py
 
