@@ -39,6 +39,8 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 mkdir -p .outside
 pivot_root . .outside
 umount -l /.outside
+# As systemd makes it where it is no guest: credentials reach a service by propagation.
+mount --make-rshared /
 exec env -i container=unshare PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 /lib/systemd/systemd
 """
 

@@ -1,5 +1,6 @@
 """The Debian package as a file: what is in it, and what Debian says of it."""
 
+import gzip
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,8 @@ def test_everything_has_its_place(unpacked: Path) -> None:
         "usr/share/doc/revsyncd/examples/credentials.conf",
     ):
         assert (unpacked / name).is_file(), name
+    page = gzip.decompress((unpacked / "usr/share/man/man1/revsyncd.1.gz").read_bytes())
+    assert page == (SOURCE / "packages/share/man/man1/revsyncd.1").read_bytes()
     unit = (unpacked / "usr/lib/systemd/system/revsyncd@.service").read_text()
     assert "ExecStart=/usr/bin/revsyncd run " in unit
     assert (unpacked / "usr/bin/revsyncd").readlink() == Path("../lib/revsyncd/bin/revsyncd")
