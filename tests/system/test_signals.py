@@ -67,8 +67,7 @@ def test_a_downgrade_is_refused(make: Launch) -> None:
     daemon = make().start()
     assert daemon.stop() == 0
     ledger = daemon.site.state / "ledger.sqlite3"
-    with closing(sqlite3.connect(ledger)) as newer:
-        newer.execute("PRAGMA user_version = 1000")
+    ours = set_schema(ledger, 1000)
     content = ledger.read_bytes()
     daemon.expected_faults = ("",)
     daemon.start(ready=False)
@@ -76,6 +75,15 @@ def test_a_downgrade_is_refused(make: Launch) -> None:
     assert "the ledger has schema 1000" in daemon.tail()
     assert "Install the release that wrote it, or a newer one" in daemon.tail()
     assert ledger.read_bytes() == content
+    set_schema(ledger, ours)
+
+
+def set_schema(ledger: Path, version: int) -> int:
+    """Let a ledger say that it has this form; returns the one that it had."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        ((before,),) = connection.execute("PRAGMA user_version").fetchall()
+        connection.execute(f"PRAGMA user_version = {version}")
+    return int(before)
 
 
 def test_the_service_manager_is_told(make: Launch, tmp_path: Path) -> None:
