@@ -61,6 +61,7 @@ def test_the_versions_are_the_pinned_ones(unpacked: Path) -> None:
         assert name.replace("-", "==", 1).replace("-", "_") in pins
 
 
+@pytest.mark.packaging
 def test_debian_has_no_objection(package: Path) -> None:
     """Lintian finds neither errors nor warnings; each override says why."""
     if shutil.which("lintian") is None:
