@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench bench-checks bench-gl fuzz pages deb test-packaging format clean
+.PHONY: demo test check prove bench bench-checks bench-gl bench-memory fuzz pages deb test-packaging format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -21,11 +21,18 @@ check: $(VENV)/.dev  ## lint, format and types; how exposed the service is
 	$(BIN)/mypy
 	$(BIN)/python packages/exposure.py
 
+prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (up to half an hour)
+	PYTHONPATH=tests:. $(BIN)/python -m prove.report
+	REVSYNCD_PROVE_REPORT=docs/reliability.md $(BIN)/python -m pytest -m "prove or prove_full"
+
 bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machine
 	$(BIN)/python benchmarks/daemon.py
 
 bench-gl: $(VENV)/.run  ## a million lines of the general ledger through each source
 	$(BIN)/python benchmarks/gl.py
+
+bench-memory: $(VENV)/.run  ## whether the idle daemon grows with the files that it has carried
+	$(BIN)/python benchmarks/memory.py
 
 bench-checks: $(VENV)/.run  ## how fast the checks are, next to others (pip install '.[bench]' for more of them)
 	$(BIN)/python benchmarks/checks.py

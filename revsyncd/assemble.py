@@ -2,14 +2,14 @@
 
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from revsyncd import __version__
-from revsyncd.adapters import outbox
+from revsyncd.adapters import memory, outbox
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.disk import FolderTrouble
@@ -32,12 +32,14 @@ from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.looking import Looking
 from revsyncd.pipelines.mappings import Mappings
 from revsyncd.pipelines.outbound import Outbound
+from revsyncd.pipelines.pulse import EVERY, Pulse
 from revsyncd.pipelines.recovery import recover
 from revsyncd.pipelines.register import Register
 from revsyncd.pipelines.sending import Phase, Sending
 from revsyncd.pipelines.stage_errors import StageErrors
 from revsyncd.pipelines.status_files import StatusFiles
 from revsyncd.pipelines.tenant_gate import TenantGate
+from revsyncd.pipelines.vitals import Listener, MakeListener, Vitals
 from revsyncd.supervisor import Service, ServiceGivenUp, Supervisor
 from revsyncd.tenant_link import TenantLink, open_tenant, settings
 
@@ -91,8 +93,12 @@ async def carry_out(config: Config, ledger: Ledger, request: Request) -> bool:
         return done
 
 
-async def run_daemon(path: Path) -> int:
-    """Run until asked to stop; returns the exit code. Raises ConfigError, RefusedToStart."""
+async def run_daemon(path: Path, make_listener: MakeListener) -> int:
+    """Run until asked to stop; returns the exit code. Raises ConfigError, RefusedToStart.
+
+    `make_listener` is called where `[http]` is configured, and not before.
+    """
+    memory.one_heap()
     config = load(path)
     configure(config.log.level, config.log.format)
     clock = SystemClock()
@@ -100,13 +106,16 @@ async def run_daemon(path: Path) -> int:
     with Ledger.open(config.root, config.state_dir, clock.now) as ledger:
         lay_out_outbox(config)
         async with TenantLink.to(config, clock) as link, instance_of(config, ledger, link) as it:
-            return await Daemon(it, link, path).run()
+            with closing(Daemon(it, link, path, make_listener)) as daemon:
+                return await daemon.run()
 
 
 class Daemon:
     """The running instance: its services, its signals, its two stages of stopping."""
 
-    def __init__(self, instance: Instance, link: TenantLink, path: Path) -> None:
+    def __init__(
+        self, instance: Instance, link: TenantLink, path: Path, make_listener: MakeListener
+    ) -> None:
         """Wire the services of an instance."""
         self._instance = instance
         self._link = link
@@ -123,6 +132,22 @@ class Daemon:
         self._status_files = StatusFiles(instance)
         self._lookers: dict[str, Looking] = {}
         self._stop_asked = 0
+        self._make_listener = make_listener
+        self._listener: Listener | None = None
+        self._vitals = Vitals(
+            instance,
+            Pulse(instance, lambda: self._inbound.rounds),
+            uploads_in_flight=lambda: len(self._sending.inflight),
+            token_expires=lambda: link.token_expires,
+            services=lambda: list(self._supervisor.services),
+            first_seen=self._status_files.first_seen,
+        )
+        self._have_listener()
+
+    def close(self) -> None:
+        """Let nobody be told any more."""
+        if self._listener is not None:
+            self._listener.close()
 
     async def run(self) -> int:
         """Recover, run the services, stop in stages; returns the exit code."""
@@ -164,11 +189,13 @@ class Daemon:
             Service("outbound", self._outbound.run),
             Service("status", self._status_files.run),
             Service("token expiry", self._record_token),
-            Service("watchdog", self._feed_watchdog, essential=True),
+            Service("watchdog", self._keep_pulse, essential=True),
         ]
         for service in services:
             self._supervisor.start(tasks, service)
         self._start_folders(tasks)
+        self._start_listener(tasks)
+        self._vitals.ready = True
 
     def _desk(self) -> Desk:
         it = self._instance
@@ -199,15 +226,23 @@ class Daemon:
             expires = str(self._link.token_expires or "")
             await self._instance.ledger.run(book.set_meta, "token_expires", expires)
 
-    async def _feed_watchdog(self) -> None:
+    def _have_listener(self) -> None:
+        """It counts from now on, if it is wanted; one that was made once goes on counting."""
+        if self._instance.config.http.enabled and self._listener is None:
+            self._listener = self._make_listener(self._vitals)
+
+    def _start_listener(self, tasks: TaskGroup) -> None:
+        self._have_listener()
+        if self._instance.config.http.enabled and self._listener is not None:
+            self._supervisor.start(tasks, Service("http", self._listener.run))
+
+    async def _keep_pulse(self) -> None:
         """A sign of life only while the event loop turns and the ledger answers."""
         interval = self._notifier.watchdog_interval
         if interval is None:
-            await anyio.sleep_forever()
-        while True:
-            await self._instance.ledger.run(self._instance.ledger.book.head)
-            self._notifier.watchdog()
-            await anyio.sleep((interval or 0) / 3)
+            await self._vitals.pulse.keep(EVERY, None)
+        else:
+            await self._vitals.pulse.keep(min(EVERY, interval / 3), self._notifier.watchdog)
 
     def _tell_ready(self) -> None:
         folders = len(self._instance.config.folders)
@@ -238,6 +273,9 @@ class Daemon:
         await self._supervisor.stop("watcher", *names)
         configure(config.log.level, config.log.format)
         old = self._instance.config
+        # Its token may be another now, under the same name.
+        if config.http != old.http or config.http.token is not None:
+            await self._supervisor.stop("http")
         # The token outlives a reload that changes nothing about the tenant.
         if settings(config) != settings(old) or config.tenant != old.tenant:
             self._link.renew(client)
@@ -247,6 +285,8 @@ class Daemon:
         self._instance.gate.reloaded(config.templates.keys())
         self._instance.register.reorder(order_of(config))
         self._start_folders(tasks)
+        if "http" not in self._supervisor.services:
+            self._start_listener(tasks)
         self._instance.register.changed.nudge()
         self._instance.register.accepted.nudge()
         self._stage_errors.wake.nudge()

@@ -15,11 +15,17 @@ from typing import Any
 from revsyncd.adapters.ledger import upkeep
 from revsyncd.adapters.who import user_name
 from revsyncd.config import Config, Folder, load_mapping, resolve
-from revsyncd.core.errors import ConfigError, Forbidden, RevsyncdError, TenantError
+from revsyncd.core.errors import (
+    ConfigError,
+    Forbidden,
+    RevsyncdError,
+    TenantError,
+    TenantUnusable,
+)
 from revsyncd.core.outbox_names import HELD
 from revsyncd.core.places import FolderPlaces, Shelf
 from revsyncd.core.template import Mapping
-from revsyncd.ports import Tenant
+from revsyncd.ports import Journal, Tenant
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _WRITABLE = os.R_OK | os.W_OK | os.X_OK
@@ -59,8 +65,8 @@ def look(config: Config, mounts: Path = _MOUNTS) -> list[Finding]:
     ]
 
 
-async def look_online(config: Config, tenant: Tenant) -> list[Finding]:
-    """Sign in and fetch the mapping of every folder that takes the tenant's."""
+async def look_online(config: Config, tenant: Tenant, journal: Journal) -> list[Finding]:
+    """Sign in, fetch the mapping of every folder that takes the tenant's, and list batches for `[gl]`."""
     findings: list[Finding] = []
     fetching = [folder for folder in config.folders if folder.mapping is None]
     try:
@@ -68,6 +74,8 @@ async def look_online(config: Config, tenant: Tenant) -> list[Finding]:
             await tenant.probe()
         for folder in fetching:
             findings += await _online(folder, tenant)
+        if config.gl.enabled:
+            findings.append(await _batches(journal))
     except TenantError as error:
         return [*findings, _wrong("tenant", error.message, error.hint)]
     return [Finding("tenant", f"signed in at {config.tenant.base_url}"), *findings]
@@ -82,6 +90,19 @@ async def _online(folder: Folder, tenant: Tenant) -> list[Finding]:
         return [_wrong(subject, error.message, error.hint)]
     columns = f'"{folder.template_name}" has {len(mapping.columns)} columns'
     return [Finding(subject, columns), *_labels(folder, mapping)]
+
+
+async def _batches(journal: Journal) -> Finding:
+    """Whether the role may list batches; what is refused there says nothing about uploads."""
+    try:
+        rows = await journal.listed()
+    except Forbidden as error:
+        step = "Give the API user's role the Webservices Outbound privilege in the tenant."
+        return _wrong("gl", f"batches can't be listed: {error.message}", step)
+    except TenantUnusable as error:
+        return _wrong("gl", f"batches can't be listed: {error.message}", error.hint)
+    ready = sum(row.ready for row in rows)
+    return Finding("gl", f"batches can be listed; ready to transfer: {ready}")
 
 
 # -- the host ------------------------------------------------------------------------------------
@@ -186,10 +207,11 @@ def _unescaped(field: str) -> str:
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
-    for key, ref in config.tenant.secrets().items():
+    named = {f"tenant.{key}": ref for key, ref in config.tenant.secrets().items()}
+    named["http.token"] = config.http.token if config.http.enabled else None
+    for subject, ref in named.items():
         if ref is None:
             continue
-        subject = f"tenant.{key}"
         try:
             resolve(ref)
         except ConfigError as error:

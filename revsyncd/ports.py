@@ -22,7 +22,10 @@ Release = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One part on its way: `path` holds exactly the bytes to send, `cut` is where the last chunk begins."""
+    """One part on its way: `head` and then the bytes of `path` from `offset` on, `size` in all.
+
+    `cut` is the place among them at which the last chunk begins.
+    """
 
     route: Route
     template_name: str
@@ -32,6 +35,9 @@ class Upload:
     cut: int
     sha256: str
     records: int
+    head: bytes = b""
+    offset: int = 0
+    file_size: int | None = None  # of `path`; None where its bytes are sent from begin to end
 
 
 @dataclass(frozen=True, slots=True)

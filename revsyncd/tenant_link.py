@@ -28,7 +28,7 @@ from revsyncd.core.report import utc
 from revsyncd.core.template import Kind, Mapping
 from revsyncd.core.verdict import Judgement, Route, StatusReading
 from revsyncd.pipelines.register import Wake
-from revsyncd.ports import Clock, Download, Release, StageErrorRow, Tenant, Upload
+from revsyncd.ports import Clock, Download, Release, StageErrorRow, Upload
 
 log = get_logger()
 
@@ -156,7 +156,7 @@ def _secret(ref: SecretRef | None) -> Callable[[], str]:
 
 
 @asynccontextmanager
-async def open_tenant(config: Config) -> AsyncIterator[Tenant]:
+async def open_tenant(config: Config) -> AsyncIterator[TenantLink]:
     """The tenant for a command, signed in when it is first called."""
     async with TenantLink.to(config, SystemClock()) as link:
         yield link

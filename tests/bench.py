@@ -7,12 +7,14 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
+from audit import Held, require_clean
 
 from revsyncd import simulator
 from revsyncd.adapters.clock import SystemClock
@@ -24,6 +26,7 @@ from revsyncd.core.batch import Batch
 from revsyncd.core.drop import Drop
 from revsyncd.core.pace import Pace
 from revsyncd.first_tree import make_folders
+from revsyncd.listener import Listener
 from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.outbound import Outbound
 from revsyncd.pipelines.recovery import recover
@@ -112,6 +115,7 @@ class Bench:
     log: Log
     instance: Instance = field(init=False)
     daemon: Daemon = field(init=False)
+    tasks: TaskGroup = field(init=False)
 
     @property
     def root(self) -> Path:
@@ -255,9 +259,11 @@ class Bench:
             ledger = stack.enter_context(Ledger.open(self.root, self.config.state_dir, clock.now))
             link = await stack.enter_async_context(TenantLink.to(self.config, clock))
             self.instance = await stack.enter_async_context(instance_of(self.config, ledger, link))
-            self.daemon = Daemon(self.instance, link, self.config.path)
+            daemon = Daemon(self.instance, link, self.config.path, Listener)
+            self.daemon = stack.enter_context(closing(daemon))
             await recover(self.instance, self.daemon.concluding)
             async with anyio.create_task_group() as tasks:
+                self.tasks = tasks
                 self.daemon.start(tasks)
                 yield self
                 tasks.cancel_scope.cancel()
@@ -309,6 +315,10 @@ async def bench(
             name = f"revsyncd.adapters.revenue_api.{retries}"
             monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
         monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
+        monkeypatch.setattr("revsyncd.pipelines.batch_list.SURE_AFTER", 0.02)
+        monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
-        yield Bench(base, server, config, log)
+        it = Bench(base, server, config, log)
+        yield it
+        require_clean(path, map(Held.of_simulator, server.world.uploads.values()))

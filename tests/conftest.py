@@ -3,12 +3,18 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sftp_server import SftpServer, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
 
 from revsyncd.adapters import log
+
+# How long an example takes says something about the machine's load, and nothing about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +22,20 @@ def unconfigured_log() -> Iterator[None]:
     """Whatever a test makes of the log, the next finds it as a command does: errors, to stderr."""
     yield
     log._configure("error", json_lines=False, stream=lambda: sys.stderr)
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What was brought to disk since: the paths, in order."""
+    paths: list[Path] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        paths.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", noting)
+    return paths
 
 
 @pytest.fixture

@@ -35,6 +35,16 @@ def part(directory: Path, size: int = 3000, route: Route = Route.FILE) -> Upload
     )
 
 
+def within_a_file(upload: Upload) -> Upload:
+    """The same part as a range of a larger file."""
+    content = upload.path.read_bytes()
+    head = content[: content.index(b"\n") + 1]
+    before = b"\xef\xbb\xbf" + head + b"an earlier record\r\n"
+    whole = before + content[len(head) :] + b"a later record\r\n"
+    upload.path.write_bytes(whole)
+    return replace(upload, head=head, offset=len(before), file_size=len(whole))
+
+
 class ShiftedClock(SystemClock):
     """The machine's clock, moved ahead by as many seconds as a test likes."""
 

@@ -28,6 +28,7 @@ PARTS = {
         "revsyncd.assemble",
         "revsyncd.tenant_link",
         "revsyncd.checkup",
+        "revsyncd.listener",
         "revsyncd.first_tree",
     ),
     "demo": ("revsyncd.demo", "revsyncd.demo.*"),
@@ -76,7 +77,9 @@ DOORS = {
     "attrs": CONFIG,
     "attr": CONFIG,
     "click": ("revsyncd.cli", "revsyncd.cli.*"),
-    "h11": ("revsyncd.simulator", "revsyncd.simulator.*"),
+    # Two sides of HTTP that share nothing: the stand-in for the tenant, and what serves [http].
+    "h11": ("revsyncd.simulator", "revsyncd.simulator.*", "revsyncd.adapters.web.visit"),
+    "prometheus_client": ("revsyncd.adapters.metrics",),
     "anyio": NOT_PURE,
 }
 
@@ -137,6 +140,16 @@ def test_the_assembled_program_has_loaded_neither_simulator_nor_demo() -> None:
     loaded = json.loads(done.stdout)
     assert "revsyncd.assemble" in loaded
     assert [name for name in loaded if architecture.part_of(name, RULES) in ASIDE] == []
+
+
+def test_an_idle_daemon_has_loaded_no_listener() -> None:
+    """It is 2 MB of memory, and comes only where [http] is configured."""
+    code = "import json, sys, revsyncd.cli.run; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    loaded = json.loads(done.stdout)
+    assert "revsyncd.assemble" in loaded
+    told = ("revsyncd.listener", "revsyncd.adapters.web", "prometheus_client")
+    assert [name for name in loaded if name.startswith(told)] == []
 
 
 GOOD = {

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -7,9 +8,10 @@ from made_drops import claim, opened, tree
 
 from revsyncd.checkup import Finding, look, look_online
 from revsyncd.config import Config, load
-from revsyncd.core.errors import Forbidden, SignInRefused, TenantError
+from revsyncd.core.batch import Listed
+from revsyncd.core.errors import Forbidden, SignInRefused, TenantError, TenantUnusable
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
-from revsyncd.ports import Tenant
+from revsyncd.ports import Journal, Tenant
 
 
 @pytest.fixture
@@ -121,6 +123,17 @@ def test_secrets(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "REVSYNCD_TEST_PASSWORD" in finding.message
 
 
+def test_the_listeners_token(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for where there is a listener, and only there."""
+    text = config.path.read_text()
+    section = '[http]\ntoken = "env:REVSYNCD_TEST_LISTENER"\n'
+    config.path.write_text(text + section)
+    [finding] = wrong(look(load(config.path)))
+    assert finding.subject == "http.token"
+    config.path.write_text(f"{text}{section}enabled = false\n")
+    assert wrong(look(load(config.path))) == []
+
+
 @pytest.mark.parametrize("content", [None, "nonsense"])
 def test_trust(tmp_path: Path, config: Config, content: str | None) -> None:
     """A file of trust anchors is read before the tenant is called."""
@@ -168,6 +181,27 @@ class OneTemplate:
         self.probed = True
 
 
+class Batches:
+    """A journal that lists these rows, or refuses."""
+
+    def __init__(self, *rows: Listed, error: Exception | None = None) -> None:
+        self.rows, self.error = list(rows), error
+
+    async def listed(self) -> list[Listed]:
+        """The rows, or the error."""
+        if self.error is not None:
+            raise self.error
+        return self.rows
+
+
+async def asked(
+    config: Config, tenant: OneTemplate, batches: Batches | None = None
+) -> list[Finding]:
+    """What `check --online` finds."""
+    journal = cast("Journal", batches or Batches(error=AssertionError("it was not to be asked")))
+    return await look_online(config, cast("Tenant", tenant), journal)
+
+
 def online(tmp_path: Path) -> Config:
     """Both folders take the tenant's mapping, and each names a column."""
     config = tree(tmp_path, more='checks.unique = ["Id"]')
@@ -180,7 +214,7 @@ async def test_online(tmp_path: Path) -> None:
     """Each folder's mapping is fetched; one unknown template says nothing about the others."""
     error = Forbidden("no such template", hint="compare the names")
     config = online(tmp_path)
-    findings = await look_online(config, cast("Tenant", OneTemplate("Event Upload", error)))
+    findings = await asked(config, OneTemplate("Event Upload", error))
     assert subjects(findings) == [
         "tenant",
         "templates.transactions",
@@ -193,7 +227,7 @@ async def test_online(tmp_path: Path) -> None:
 async def test_sign_in_refused(tmp_path: Path) -> None:
     """What concerns the tenant is told once."""
     error = SignInRefused("wrong password", hint="mend it")
-    findings = await look_online(online(tmp_path), cast("Tenant", OneTemplate("", error)))
+    findings = await asked(online(tmp_path), OneTemplate("", error))
     [finding] = wrong(findings)
     assert (finding.subject, finding.message, finding.next_step) == (
         "tenant",
@@ -208,5 +242,39 @@ async def test_nothing_to_fetch(tmp_path: Path) -> None:
     text = config.path.read_text().replace('ready = "marker"', 'mapping = "mapping.toml"')
     config.path.write_text(text)
     tenant = OneTemplate("", Forbidden(""))
-    assert wrong(await look_online(load(config.path), cast("Tenant", tenant))) == []
+    assert wrong(await asked(load(config.path), tenant)) == []
     assert tenant.probed
+
+
+def with_batches(config: Config) -> Config:
+    """The same with a `[gl]`."""
+    config.path.write_text(config.path.read_text() + '[gl]\nconfirm = "written"\n')
+    return load(config.path)
+
+
+async def test_batches_are_listed(config: Config) -> None:
+    """Where there is a `[gl]`: that they can be, and how many wait."""
+    row = Listed("1", "a", "Ready to Transfer", "x", "2")
+    tenant = OneTemplate("Event Upload", Forbidden("x", hint="y"))
+    batches = Batches(row, replace(row, status="NEW"))
+    findings = await asked(with_batches(config), tenant, batches)
+    assert [f.message for f in findings if f.subject == "gl"] == [
+        "batches can be listed; ready to transfer: 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (Forbidden("GET /v1/journal/list: HTTP 403"), "Webservices Outbound privilege"),
+        (TenantUnusable("GET /v1/journal/list: HTTP 405", hint="ask Support"), "ask Support"),
+    ],
+)
+async def test_batches_that_cant_be_listed(config: Config, error: TenantError, step: str) -> None:
+    """A role without the privilege, or an API that is not enabled, is found before period close."""
+    tenant = OneTemplate("Event Upload", Forbidden("x", hint="y"))
+    findings = await asked(with_batches(config), tenant, Batches(error=error))
+    [finding] = [f for f in wrong(findings) if f.subject == "gl"]
+    assert error.message in finding.message
+    assert step in finding.next_step
+    assert "templates.events" in subjects(findings)

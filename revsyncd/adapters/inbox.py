@@ -171,6 +171,19 @@ def in_work(places: FolderPlaces) -> list[InWork]:
     return found
 
 
+def prepared(places: FolderPlaces) -> list[str]:
+    """The drops for which something prepared lies on disk; none when there is no `.work`."""
+    suffix = places.parts_of("").name
+    try:
+        with folder_errors(places.work), os.scandir(places.work) as listing:
+            owners = [
+                item.name.removesuffix(suffix) for item in listing if item.name.endswith(suffix)
+            ]
+    except FileNotFoundError:
+        return []
+    return sorted(drop for drop in owners if is_drop_id(drop))
+
+
 def give_back(places: FolderPlaces, drop: str, companion: str | None = None) -> list[Path]:
     """Undo a claim that nothing knows of: all of a work directory goes back to the inbox.
 

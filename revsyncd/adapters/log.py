@@ -1,7 +1,7 @@
 """The log: one event a line, facts after it, and never a secret or a line that came from outside.
 
 Every other module logs through `get_logger()`: `log.info("drop.claimed", folder=…, drop=…, file=…)`.
-The events are those of `revsyncd.core.events`.
+The events are those of `revsyncd.core.events`. `hear` lets others count them, whatever the level.
 """
 
 import json
@@ -12,15 +12,17 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 from urllib.parse import quote, quote_plus
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 Logger = FilteringBoundLogger
 Stream = Callable[[], TextIO]
+Hearer = Callable[[str, Mapping[str, Any]], None]  # an event, and its facts as they were given
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -72,6 +74,7 @@ def _forms(text: str) -> set[str]:
 
 
 _SECRETS = _Secrets()
+_HEARERS: list[Hearer] = []
 
 
 def redact(secret_text: str) -> None:
@@ -94,6 +97,15 @@ def _encodable(text: str, encoding: str) -> str:
     except UnicodeEncodeError:
         shown = (f"\\x{ord(c) - 0xDC00:02x}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in text)  # noqa: PLR2004  (surrogateescape's range)
         return "".join(shown).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def hear(hearer: Hearer) -> Callable[[], None]:
+    """Let `hearer` be told of every event from now on, those below the level too; returns the end of it.
+
+    It is called where the event happens: it must be quick. What it raises concerns nobody else.
+    """
+    _HEARERS.append(hearer)
+    return lambda: _HEARERS.remove(hearer)
 
 
 def get_logger() -> Logger:
@@ -121,14 +133,34 @@ def _configure(level: str, *, json_lines: bool, stream: Stream) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _heard,
+            _at_least(_LEVELS[level]),
             structlog.processors.format_exc_info,
             _in_order,
             _json_line if json_lines else _console_line,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),  # hearers hear all
         logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def _heard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for hearer in tuple(_HEARERS):
+        with suppress(Exception):  # what only counts must not harm what is counted
+            hearer(str(event["event"]), event)
+    return event
+
+
+def _at_least(level: int) -> Processor:
+    """Drops what is below a level."""
+
+    def filtered(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if _LEVELS.get(event["level"], logging.ERROR) < level:
+            raise structlog.DropEvent
+        return event
+
+    return filtered
 
 
 def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

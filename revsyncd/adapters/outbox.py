@@ -55,10 +55,10 @@ class NameTaken(RevsyncdError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A companion that the ERP put beside a file: `ack` or `nack`, its text, and whether it was long."""
+    """A companion that the ERP put beside a file: `ack` or `nack`, and its text; None: not readable."""
 
     kind: str
-    text: str
+    text: str | None
 
 
 def lay_out(root: Path, outbox: Path) -> None:
@@ -149,6 +149,17 @@ def prepare(data: Path, manifest: Path, content: bytes, mode: int) -> None:
         sync_directory(data.parent)
 
 
+def is_prepared(data: Path, manifest: Path, *, begun: bool) -> bool:
+    """Whether the hidden names are there as `prepare` left them, or as a `publish` that has begun did.
+
+    False means that somebody else removed them. The file's own name goes first, so a manifest that
+    is missing beside it was never renamed.
+    """
+    with folder_errors(data.parent):
+        there = [os.path.lexists(path) for path in (data, manifest)]
+    return there == [True, True] or (begun and not there[0])
+
+
 def publish(data: Path, manifest: Path, target: Path) -> None:
     """Rename the file, then the manifest; what was renamed before a crash is taken as it is.
 
@@ -198,7 +209,10 @@ def sweep(outbox: Path, keep: Iterable[str]) -> None:
 
 
 def companion(target: Path) -> Found | None:
-    """What the ERP says of a file: `.nack` goes before `.ack`. Raises FolderTrouble."""
+    """What the ERP says of a file: `.nack` goes before `.ack`. Raises FolderTrouble.
+
+    One that only its owner may read stops nobody else's work; that it is empty shows all the same.
+    """
     with folder_errors(target.parent):
         for suffix in (NACK, ACK):
             try:
@@ -209,8 +223,12 @@ def companion(target: Path) -> Found | None:
     return None
 
 
-def _read(path: Path) -> str:
-    descriptor = open_regular(path)
+def _read(path: Path) -> str | None:
+    try:
+        descriptor = open_regular(path)
+    except PermissionError:
+        found = path.lstat()
+        return "" if stat.S_ISREG(found.st_mode) and not found.st_size else None
     try:
         return os.read(descriptor, LONGEST_ACK).decode("utf-8", "replace").strip("\ufeff \t\r\n\0")
     finally:

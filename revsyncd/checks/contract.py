@@ -44,9 +44,9 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Where and how the parts to upload are written; without one nothing is prepared."""
+    """Where and how the parts to upload are made; without one nothing is prepared."""
 
-    directory: Path  # exists and is empty
+    directory: Path  # for what must be written; exists and is empty
     max_records: int  # a part's
     keep_together: tuple[str, ...] = ()  # neighbours with equal values stay in one part
     bundles: bool = False  # these name a bundle: records without one belong to the one before
@@ -93,8 +93,10 @@ class Problem:
 class PreparedPart:
     """A part as it will be sent: UTF-8, comma, CRLF, the mapping's columns, the header repeated.
 
+    Its bytes are `head` and then those of `path` from `offset` on, `size` in all: a file written for
+    it, header and all, or a range of the dropped file, with the header as `head`.
     `ranges` are the records of the *dropped* file in it, first and last inclusive.
-    `cut` is the offset, inside the last record, at which the withheld last chunk begins.
+    `cut` is the place among its bytes, inside the last record, at which the withheld last chunk begins.
     """
 
     part: int
@@ -105,6 +107,8 @@ class PreparedPart:
     size: int
     sha256: str
     cut: int
+    head: bytes = b""
+    offset: int = 0
 
     @property
     def first_record(self) -> int:
@@ -159,6 +163,7 @@ class Fault(StrEnum):
     CUT = "cut"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
+    ANSWER = "answer"  # somebody's words in place of a file: a web page, XML or JSON
 
 
 class LineEnd(StrEnum):

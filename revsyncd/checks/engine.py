@@ -1,13 +1,11 @@
-"""The checks of one file from end to end: one pass that judges the records and writes the parts.
+"""The checks of one file from end to end: one pass that judges the records and makes the parts.
 
-A further reading is needed only where keys seem to repeat, and a second writing only where repeated
-keys, known at the end alone, have to be left out of parts that were written already.
+A further reading is needed only where keys seem to repeat, and the parts are made a second time only
+where repeated keys, known at the end alone, have to be left out of them.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from revsyncd.checks import halves, keys, manifest, remembered
 from revsyncd.checks.blocks import HandRead, Proven, Rows
@@ -16,24 +14,23 @@ from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progre
 from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, read_header
 from revsyncd.checks.judges import shown
-from revsyncd.checks.problems import KeptProblems, Problems
+from revsyncd.checks.problems import Problems
 from revsyncd.checks.reading import Batch, FileReading
-from revsyncd.checks.sending import Sending
+from revsyncd.checks.sending import Following, Sending, forget_second
 from revsyncd.checks.structure import Record
-from revsyncd.checks.totals import Totals
 from revsyncd.core.errors import CheckFailed
 
 
 def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1) -> CheckResult:
-    """Check a file and, where the job has a preparation, write its parts and the index of its line ids.
+    """Check a file and, where the job has a preparation, make its parts and the index of its line ids.
 
-    With two `processes` the caller's is forked, where no parts are to be written; it must have no
-    other threads then.
+    With two `processes` the caller's is forked, where no records have to stay together; it must have
+    no other threads then.
     Raises OSError when the file can't be read, NoSpace when parts can't be written, CheckFailed when
     the date mask is unknown or the file changes meanwhile.
     """
     progress = progress or (lambda _done, _size: None)
-    alone = job.preparation is None and job.remembered is None
+    alone = job.remembered is None
     divided = processes > 1 and alone and job.path.stat().st_size >= halves.WORTH
     try:
         return _Check(job, divided=divided).run(progress)
@@ -43,21 +40,6 @@ def check(job: CheckJob, progress: Progress | None = None, *, processes: int = 1
 
 class _NotDivisible(Exception):
     """The halves do not fit: one process has to read the whole file."""
-
-
-class _Half(NamedTuple):
-    """What the second half of a file gave; numbers and lines are counted from its begin."""
-
-    problems: KeptProblems
-    records: int
-    lines: int
-    ended: bool
-    unreadable: int
-    last_is_short: bool
-    totals: Totals
-    keys: dict[int, list[bytes]]
-    normalised: Counter[str]
-    organisation: str
 
 
 class _Check:
@@ -78,6 +60,7 @@ class _Check:
         self._begun = False
         self._columns: ColumnChecks | None = None
         self._sending: Sending | None = None
+        self._following: Following | None = None
 
     def run(self, progress: Progress) -> CheckResult:
         started = time.monotonic()
@@ -93,9 +76,10 @@ class _Check:
             progress(self._reading.source.size, size)
             parts = self._end()
         except BaseException:
-            self._abandon()
             if self._second is not None:
                 self._second.abandon()
+            self._forget_second()
+            self._abandon()
             raise
         return self._result(parts, time.monotonic() - started)
 
@@ -104,28 +88,38 @@ class _Check:
         if not self._divided or self._header is None:
             return
         self._divided = False
+        if self._sending is not None and not self._sending.divisible:
+            return
         reading, header = self._reading, self._header
         at = halves.where_to_cut(
             self._job.path, reading.source.encoding, reading.delimiter, header.width
         )
         if at is not None and at > 2 * reading.source.size:
             reading.source.stop = at
+            follow = self._sending is not None
             self._second = halves.SecondHalf.begin(
-                lambda: _Check(self._job).half(reading, header, at)
+                lambda: _Check(self._job).half(reading, header, at, follow=follow)
             )
 
-    def half(self, first: FileReading, header: Header, at: int) -> _Half:
-        """Check what stands behind the offset `at` of a file whose header is known."""
+    def half(self, first: FileReading, header: Header, at: int, *, follow: bool) -> halves.Half:
+        """Check what stands behind the offset `at` of a file whose header is known.
+
+        `follow` says to find out where its records stand, for the parts.
+        """
         self._begun, self._header = True, header
         self._reading = FileReading.second_half(first, at, header.width)
         self._faults = RecordFaults(
             self._problems, self._reading.source, cut_is_told=self._newline_required
         )
         columns = self._columns = ColumnChecks(self._job, header, self._problems)
+        if follow and self._job.preparation is not None:
+            self._following = Following(
+                self._job, self._job.preparation, header, self._reading, begin=at
+            )
         for blocks in self._reading.blocks():
             for block in blocks:
                 self._take(block)
-        return _Half(
+        return halves.Half(
             self._problems.kept(),
             self._faults.records,
             self._reading.lines,
@@ -136,6 +130,7 @@ class _Check:
             {index: keys.kept() for index, keys in columns.keys.items()},
             columns.normalised,
             columns.organisation,
+            self._following.finish(self._faults.records) if self._following else None,
         )
 
     def _join(self) -> None:
@@ -145,11 +140,15 @@ class _Check:
             return
         if not self._reading.stopped:
             second.abandon()
+            self._forget_second()
             return
-        half: _Half | None = second.result()
+        half: halves.Half | None = second.result()
         columns = self._columns
         if half is None or columns is None or not columns.fits(half.organisation):
             raise _NotDivisible
+        if self._sending is not None and half.places is not None:
+            self._sending.add_second(half.places, self._faults.records)
+        self._forget_second()
         self._problems.merge(half.problems, records=self._faults.records, lines=self._reading.lines)
         self._faults.join(half.records, half.unreadable, last_is_short=half.last_is_short)
         self._reading.join(half.lines, ended=half.ended)
@@ -157,6 +156,10 @@ class _Check:
         columns.normalised.update(half.normalised)
         for index, kept in half.keys.items():
             columns.keys[index].merge(kept)
+
+    def _forget_second(self) -> None:
+        if self._job.preparation is not None:
+            forget_second(self._job.preparation)
 
     def _take(self, block: Proven | Batch) -> None:
         if not self._begun and self._reading.header is not None:
@@ -167,8 +170,9 @@ class _Check:
         columns = self._columns.check(rows, self._faults.damaged)
         if self._is_hopeless():
             self._abandon()
-        if self._sending is not None:
-            self._sending.add(rows, columns, self._problems)
+        for taker in (self._sending, self._following):
+            if taker is not None:
+                taker.add(rows, columns, self._problems)
 
     def _readable(self, block: Proven | Batch) -> Rows | None:
         """The block's records that have trustworthy cells; the others are reported."""
@@ -191,7 +195,7 @@ class _Check:
     def _new_sending(self, header: Header) -> Sending | None:
         if self._job.preparation is None or self._is_hopeless():
             return None
-        return Sending(self._job, self._job.preparation, header, self._reading.delimiter)
+        return Sending(self._job, self._job.preparation, header, self._reading)
 
     def _is_hopeless(self) -> bool:
         """Whether it is certain that nothing of this file will be sent."""
@@ -200,9 +204,10 @@ class _Check:
         return self._problems.file_refused or (self._problems.errors > 0 and not splitting)
 
     def _abandon(self) -> None:
-        if self._sending is not None:
-            self._sending.abandon()
-            self._sending = None
+        for taker in (self._sending, self._following):
+            if taker is not None:
+                taker.abandon()
+        self._sending = self._following = None
 
     def _end(self) -> tuple[PreparedPart, ...]:
         self._judge_file()
@@ -331,7 +336,7 @@ class _Check:
             raise CheckFailed(f"{self._job.path.name} changed while it was checked", hint=hint)
 
     def _write_again(self, header: Header, checks: ColumnChecks) -> None:
-        """Write the parts once more, now that the records to leave out are known."""
+        """Make the parts once more, now that the records to leave out are known."""
         if self._sending is None:
             return
         self._abandon()

@@ -1,6 +1,7 @@
 """`<file>.errors.csv`: one row a problem, safe and readable in a spreadsheet."""
 
 import codecs
+import csv
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,6 +31,15 @@ def write_errors_csv(problems: Iterable[Problem], out: Path | BinaryIO) -> None:
             _write(problems, file)
     else:
         _write(problems, out)
+
+
+def read_errors_csv(path: Path) -> list[Problem]:
+    """The problems of such a file, their texts as they stand there. Raises OSError, ValueError."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file, strict=True))
+    if not rows or tuple(rows[0]) != HEADER:
+        raise ValueError(f"{path.name} has another header")
+    return [Problem(int(row[0] or 0), int(row[1] or 0), *row[2:8]) for row in rows[1:]]
 
 
 def safe(text: str) -> str:

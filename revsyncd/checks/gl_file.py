@@ -13,9 +13,11 @@ from decimal import Context, Decimal, Inexact, Overflow
 from pathlib import Path
 
 from revsyncd.checks.contract import Fault, GlResult, GlRules, LineEnd
+from revsyncd.checks.gl_answer import LOOKED_AT, answer_in
 from revsyncd.checks.gl_unpack import Unpacked, unpack
 
 LONGEST_CELL = 1 << 24  # characters; what is longer is a quote that nobody closed
+MOST_CURRENCIES = 1000  # the world has fewer: with more, the column holds something else
 SHOWN = 60  # characters of a label or value that a message repeats
 _AMOUNT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _EXACT = Context(prec=2000, traps=[Inexact, Overflow])
@@ -34,6 +36,9 @@ def examine(path: Path, unpacked: Path, rules: GlRules) -> GlResult:
 def _read(path: Path, found: Unpacked, rules: GlRules) -> GlResult:
     csv.field_size_limit(LONGEST_CELL)
     with path.open("rb", buffering=0) as raw:
+        if told := answer_in(raw.read(LOOKED_AT)):
+            return GlResult(Fault.ANSWER, told, found.packing)
+        raw.seek(0)
         encoding = _encoding(raw)
         hashed = _Hashed(raw)
         buffered = io.BufferedReader(hashed, 1 << 16)
@@ -107,6 +112,8 @@ class _Pass:
         rows = csv.reader(_chained(header, text), delimiter=delimiter, strict=True)
         try:
             self._columns = tuple(label.strip() for label in next(rows))
+            if len(self._columns) == 1 and self._places() is None:
+                return self._say(Fault.UNREADABLE, "its header is one cell, and no column is known")
             self._records_of(rows)
         except csv.Error as error:
             # The reader speaks of the end where a quote is open there: a cut, not a fault.
@@ -161,15 +168,20 @@ class _Pass:
     def _sum(self, row: list[str], debit: int, credit: int, currency: int) -> None:
         sums = self._sums.get(row[currency])
         if sums is None:
+            if len(self._sums) == MOST_CURRENCIES:
+                self._not_summed(f"it would be the {MOST_CURRENCIES + 1:,}th currency")
+                return
             sums = self._sums[row[currency]] = [Decimal(0), Decimal(0)]
         try:
             sums[0] = _EXACT.add(sums[0], _amount(row[debit]))
             sums[1] = _EXACT.add(sums[1], _amount(row[credit]))
         except (ValueError, Inexact, Overflow):
-            self._unsummed += 1
-            if self._unsummed == 1:
-                cells = f"{row[debit]!r} and {row[credit]!r}"[: 2 * SHOWN]
-                self._unsummed_told = f"record {self._records:,}: {cells}"
+            self._not_summed(f"{row[debit]!r} and {row[credit]!r}"[: 2 * SHOWN])
+
+    def _not_summed(self, why: str) -> None:
+        self._unsummed += 1
+        if self._unsummed == 1:
+            self._unsummed_told = f"record {self._records:,}: {why}"
 
     def result(self, fault: Fault | None, told: str, packing: str, hashed: _Hashed) -> GlResult:
         """All that was found."""

@@ -1,9 +1,12 @@
 """Unpacks a download that is gzip or zip by its first bytes, whatever it is called, with a bound.
 
-Both formats carry a length and a checksum of what they hold: an archive that unpacks is whole.
+Both formats carry a length and a checksum of what they hold. A zip ends with the list of its files, so
+one that unpacks is whole; a gzip may consist of several members, so one that was cut between two of
+them unpacks as well. What is before or after an archive makes it a damaged one.
 """
 
 import gzip
+import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from pathlib import Path
 from revsyncd.checks.contract import Fault
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_END = 22  # bytes of the record that ends a zip, without its comment
 _PORTION = 1 << 18
 
 
@@ -57,12 +61,24 @@ def unpack(path: Path, target: Path, most: int) -> Unpacked:
 
 def _from_zip(path: Path, target: Path, most: int) -> Unpacked:
     with zipfile.ZipFile(path) as archive:
+        _require_nothing_else(archive, path)
         files = [entry for entry in archive.infolist() if not entry.is_dir()]
         if len(files) != 1:
             told = f"the zip archive holds {len(files)} files, not one"
             return Unpacked("zip", Fault.UNREADABLE, told)
         with archive.open(files[0]) as packed:
             return _copied("zip", packed.read, target, most)
+
+
+def _require_nothing_else(archive: zipfile.ZipFile, path: Path) -> None:
+    """`zipfile` passes over what stands before and after: half of two archives, for example."""
+    begin = min((entry.header_offset for entry in archive.infolist()), default=0)
+    length = _END + len(archive.comment)
+    with path.open("rb") as file:
+        file.seek(-min(length, path.stat().st_size), os.SEEK_END)
+        end = file.read(length)
+    if begin or not end.startswith(b"PK\x05\x06"):
+        raise zipfile.BadZipFile("there is something before or after it")
 
 
 def _copied(packing: str, read: Callable[[int], bytes], target: Path, most: int) -> Unpacked:

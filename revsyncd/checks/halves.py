@@ -8,17 +8,22 @@ away. Only for a process that does nothing else: it is forked, which shares the 
 import os
 import pickle
 import signal
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from revsyncd.checks.problems import KeptProblems
 from revsyncd.checks.proof import Prover
+from revsyncd.checks.runs import Places
 from revsyncd.checks.source import Encoding
+from revsyncd.checks.totals import Totals
 
 WORTH = 8 << 20
 """Bytes from which a second process pays."""
 
+_SHARE = 0.48  # of the file, for the first process: it also reads the rest for the hash
 _WINDOW = 1 << 18
 _ONE_BYTE_NEWLINES = ("utf-8", "utf-8-sig", "windows-1252", "latin-1")
 
@@ -28,7 +33,7 @@ def where_to_cut(path: Path, encoding: Encoding, delimiter: str, width: int) -> 
     if encoding.name not in _ONE_BYTE_NEWLINES or encoding.complaint:
         return None
     with path.open("rb") as file:
-        at = file.seek(path.stat().st_size // 2)
+        at = file.seek(int(path.stat().st_size * _SHARE))
         window = file.read(_WINDOW)
     prover = Prover(delimiter, width)
     lines = window.split(b"\n")
@@ -39,6 +44,22 @@ def where_to_cut(path: Path, encoding: Encoding, delimiter: str, width: int) -> 
             return at
         at += len(line) + 1
     return None
+
+
+class Half(NamedTuple):
+    """What the second half of a file gave; numbers and lines are counted from its begin."""
+
+    problems: KeptProblems
+    records: int
+    lines: int
+    ended: bool
+    unreadable: int
+    last_is_short: bool
+    totals: Totals
+    keys: dict[int, list[bytes]]
+    normalised: Counter[str]
+    organisation: str
+    places: Places | None  # of the records for the parts; None where nothing is sent
 
 
 class SecondHalf:

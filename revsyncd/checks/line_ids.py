@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from shutil import copyfileobj
 from struct import Struct
 from typing import BinaryIO
 
@@ -54,7 +55,7 @@ class IndexWriter:
         self._temporary = path.with_name(path.name + ".tmp")
         self._written = 0
         with disk_errors(path):
-            self._temporary.unlink(missing_ok=True)  # what a killed process may have left
+            self._remove()  # what a killed process may have left
             self._file = self._temporary.open("xb")
 
     def add(self, numbers: Sequence[int], so: Sequence[str], inv: Sequence[str]) -> None:
@@ -70,18 +71,46 @@ class IndexWriter:
         with disk_errors(self._path):
             self._file.write(data)
 
+    def append(self, records: int) -> None:
+        """Add the index of what stands behind so many records, which another process has written."""
+        with disk_errors(self._path), half_of(self._path).open("rb") as other:
+            self._fill(records)
+            copyfileobj(other, self._file)
+            self._written += other.tell() // _ENTRY.size
+
     def publish(self, records: int) -> None:
         """Fill up to the count of the file's records and give the index its name."""
         with disk_errors(self._path):
-            self._file.write(bytes(_ENTRY.size * (records - self._written)))
+            self._fill(records)
             self._file.close()
             self._temporary.replace(self._path)
+            self._remove()
 
     def discard(self) -> None:
         """Delete what was written."""
-        self._temporary.unlink(missing_ok=True)
+        self._remove()
         with suppress(OSError):  # what could not be written is not wanted any more
             self._file.close()
+
+    def _fill(self, records: int) -> None:
+        self._file.write(bytes(_ENTRY.size * (records - self._written)))
+        self._written = records
+
+    def _remove(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+        remove_half(self._path)
+
+
+def half_of(path: Path) -> Path:
+    """Where the second half of an index is written while another process writes the first."""
+    return path.with_name(path.name + ".half")
+
+
+def remove_half(path: Path) -> None:
+    """Delete what there is of the second half of the index at `path`."""
+    half = half_of(path)
+    half.unlink(missing_ok=True)
+    half.with_name(half.name + ".tmp").unlink(missing_ok=True)
 
 
 def find(index: Path, column: str, ids: Iterable[str]) -> dict[str, list[int]]:

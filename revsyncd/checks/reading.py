@@ -63,6 +63,12 @@ class FileReading:
             return self._ended_behind
         return self._reader.ended if self._reader else True
 
+    @property
+    def beginning(self) -> bytes:
+        """The file's bytes up to the end of the header, blank lines aside; known with the header."""
+        header = self.header.text + self.header.end if self.header else ""
+        return self.source.encoding.bom + self.source.encode(self.sep_line + header)
+
     def join(self, lines: int, *, ended: bool) -> None:
         """Add what stands behind `stop`, as another one read it."""
         self._lines_behind = lines

@@ -23,7 +23,7 @@ def select(path: Path, dialect: Dialect, ranges: Iterable[tuple[int, int]], out_
     with synced(out_path) as out:
         for batch in reading.batches():
             if not begun and reading.header is not None:
-                out.write(_beginning(reading, reading.header))
+                out.write(reading.beginning)
                 begun = True
             picked = [record for record in batch.records if record.number in chosen]
             out.write(_bytes(reading, picked))
@@ -56,14 +56,6 @@ class Chosen:
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._firsts, number) - 1
         return at >= 0 and number <= self._lasts[at]
-
-
-def _beginning(reading: FileReading, header: Record) -> bytes:
-    return (
-        reading.source.encoding.bom
-        + reading.source.encode(reading.sep_line)
-        + _bytes(reading, [header])
-    )
 
 
 def _bytes(reading: FileReading, records: list[Record]) -> bytes:

@@ -44,6 +44,15 @@ def synced(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
+def sync_names(directory: Path) -> None:
+    """Let the names in a directory last through a power loss. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def csv_lines(rows: Iterable[Sequence[str | int]]) -> list[str]:
     """Each row as a line of CSV: comma, CRLF, quotes only where RFC 4180 needs them."""
     lines: list[str] = []

@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Entry] = {
     "pause": Entry("word", "Stop claiming and sending, in one folder or in all."),
     "resume": Entry("word", "Go on after a pause or a stop."),
     "gl": Entry("gl", "General-ledger batches: list, fetch, confirm, close."),
-    "ledger": Entry("ledger", "The ledger's integrity, and a copy of it while running."),
+    "ledger": Entry("ledger", "The ledger: its integrity, a copy while running, a rebuild."),
     "init": Entry("init", "A commented configuration and its folders."),
     "simulate": Entry("simulate", "A local stand-in for the tenant."),
     "demo": Entry("demo", "A month-end in miniature against the stand-in."),

@@ -54,6 +54,6 @@ def moment(text: str | None) -> str:
     return f"{text[:10]} {text[11:19]}Z" if text else ""
 
 
-def plural(number: int, one: str) -> str:
-    """`1 record`, `2 records`."""
-    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
+def plural(number: int, one: str, many: str = "") -> str:
+    """`1 record`, `2 records`; `many` where an s is not enough."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {many or f'{one}s'}"

@@ -1,4 +1,4 @@
-"""`revsyncd ledger`: is it whole, a copy of it while the daemon runs."""
+"""`revsyncd ledger`: is it whole, a copy of it while the daemon runs, a new one when it is lost."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import click
 
 from revsyncd.adapters.ledger import upkeep
 from revsyncd.cli.group import EXIT_ERROR, Failure, tell
+from revsyncd.cli.layout import plural
 from revsyncd.cli.options import (
     example,
     load_config,
-    not_in_this_version,
     with_config,
     without_config,
 )
@@ -39,7 +39,7 @@ def check(path: Path) -> int:
         Failure(
             faults,
             "stop the daemon, keep the file, check the disk, and restore the newest backup that"
-            " the root accepts",
+            " the root accepts; where there is none, `revsyncd ledger rebuild`",
         )
     )
     return EXIT_ERROR
@@ -58,6 +58,31 @@ def backup(file: Path, path: Path) -> None:
 
 @ledger.command(epilog=example("revsyncd ledger rebuild"))
 @with_config
-def rebuild(**_: object) -> None:
-    """Make a new ledger from the reports (not in this version)."""
-    not_in_this_version("rebuilding a ledger")
+def rebuild(path: Path) -> None:
+    """Make a new ledger from the reports and folders, when the ledger is lost, torn or too old.
+
+    The daemon has to be stopped. What no report proves is held in doubt. The ledger that is there is
+    moved aside, never deleted. Restore a backup instead where the root accepts it.
+    """
+    from revsyncd.pipelines.rebuilding import rebuild as rebuild_ledger  # noqa: PLC0415  (only this needs it)
+
+    config = load_config(path)
+    with progress_bar("reading") as told:
+        made = rebuild_ledger(config, told)
+    for note in made.notes:
+        click.echo(f"note   {note}")
+    states = ", ".join(f"{number:,} {state}" for state, number in sorted(made.states.items()))
+    drops = plural(made.states.total(), "drop")
+    click.echo(
+        f"a new ledger knows {drops} ({states or 'none'}) and {plural(made.batches, 'batch', 'batches')}"
+    )
+    if made.from_old:
+        click.echo(f"{plural(made.from_old, 'drop')} of them only from the ledger that was there")
+    if made.aside is not None:
+        click.echo(f"what was there before is in {made.aside}")
+    if made.in_doubt:
+        click.echo(
+            f"{plural(made.in_doubt, 'drop')} in doubt: `revsyncd status` says what to look for"
+        )
+    kept = f"{plural(made.pauses, 'pause or stop', 'pauses and stops')} kept" if made.pauses else ""
+    click.echo(kept or "pauses and stops are forgotten: say `revsyncd pause` again where one held")

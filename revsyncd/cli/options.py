@@ -4,11 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from revsyncd.cli.group import Failure
 from revsyncd.config import Config, config_path, load
 from revsyncd.core.errors import ConfigError
 
@@ -80,10 +79,3 @@ def load_config(path: Path) -> Config:
 def print_json(data: Any) -> None:
     """ASCII only, so that it is JSON whatever the terminal's encoding."""
     click.echo(json.dumps(data, indent=2))
-
-
-def not_in_this_version(what: str) -> NoReturn:
-    """Raises the error for what is planned and not there."""
-    raise Failure(
-        [f"{what} is not in this version"], "see CHANGELOG.md for what each version can do"
-    )

@@ -9,6 +9,7 @@ from revsyncd.assemble import run_daemon
 from revsyncd.cli.group import EXIT_CONFIG, explained, tell
 from revsyncd.cli.options import config_errors, example, with_config
 from revsyncd.core.errors import ConfigError
+from revsyncd.pipelines.vitals import Listener, Vitals
 
 
 @click.command(epilog=example("revsyncd run --config /etc/revsyncd/config.toml"))
@@ -21,9 +22,16 @@ def run(path: Path) -> int:
     """
     try:
         with config_errors(path):
-            return anyio.run(run_daemon, path)
+            return anyio.run(run_daemon, path, _listener)
     except ConfigError as error:
         failure = explained(error)
         if failure is not None:
             tell(failure)
         return EXIT_CONFIG
+
+
+def _listener(vitals: Vitals) -> Listener:
+    """Loaded only where [http] is configured."""
+    from revsyncd import listener  # noqa: PLC0415  (an idle daemon without it stays small)
+
+    return listener.Listener(vitals)

@@ -1,5 +1,6 @@
 """The configuration: a TOML file read into frozen values, with every problem reported at once."""
 
+from revsyncd.config.listen import Listen
 from revsyncd.config.load import DEFAULT_PATH, config_path, load, load_mapping
 from revsyncd.config.model import (
     Answers,
@@ -8,6 +9,7 @@ from revsyncd.config.model import (
     CsvSettings,
     Folder,
     GlSettings,
+    HttpSettings,
     KeySettings,
     LogSettings,
     StageErrorSettings,
@@ -23,7 +25,9 @@ __all__ = [
     "CsvSettings",
     "Folder",
     "GlSettings",
+    "HttpSettings",
     "KeySettings",
+    "Listen",
     "LogSettings",
     "Secret",
     "SecretKind",

@@ -20,6 +20,7 @@ def clashes(config: Config) -> Iterator[Problem]:
         yield from _unknown_after(config, folder)
     yield from _circle(config)
     yield from _gl(config)
+    yield from _http(config)
 
 
 def _places(config: Config) -> Iterator[Problem]:
@@ -121,3 +122,12 @@ def _gl(config: Config) -> Iterator[Problem]:
         yield Problem((("gl", "sources"),), 'names none; write sources = ["report"]')
     if len(set(gl.sources)) < len(gl.sources):
         yield Problem((("gl", "sources"),), "names one twice; write each once")
+
+
+def _http(config: Config) -> Iterator[Problem]:
+    """What strangers can reach asks for a token."""
+    http = config.http
+    if http.enabled and http.listen.needs_token and http.token is None:
+        text = f"is missing; {http.listen} can be reached from other hosts"
+        remedy = 'write token = "file:PATH", or listen on 127.0.0.1 or a unix socket'
+        yield Problem((("http", "token"), ("http", "listen")), f"{text}: {remedy}")

@@ -30,7 +30,7 @@ def load(path: Path, env: Mapping[str, str] | None = None) -> Config:
     Relative paths inside it start at its own folder. Raises ConfigError with every problem.
     """
     table = _table(path, "name the file with --config, or let `revsyncd init DIR` write one")
-    problems = [*_not_built(table), *_no_folder(table)]
+    problems = list(_no_folder(table))
     _default_state_dir(table, os.environ if env is None else env)
     draft, found = structure(table, Config)
     problems += found
@@ -75,12 +75,6 @@ def _remedy(error: tomli.TOMLDecodeError) -> str:
     return f"{error.msg}; correct the TOML there"
 
 
-def _not_built(table: Table) -> Iterator[Problem]:
-    """Sections of later versions: taken out of the table, and never silently accepted."""
-    if table.pop("http", None) is not None:
-        yield Problem((("http",),), "not in this version; take the section out")
-
-
 def _no_folder(table: Table) -> Iterator[Problem]:
     if table.get("templates", {}) == {}:
         yield Problem((("templates",),), "no folder is configured; add a section [templates.NAME]")
@@ -110,7 +104,11 @@ def _anchored(config: Config, path: Path) -> Config:
         name: _anchored_folder(name, folder, base) for name, folder in config.templates.items()
     }
     return replace(
-        config, path=path, tenant=_anchored_tenant(config.tenant, base), templates=templates
+        config,
+        path=path,
+        tenant=_anchored_tenant(config.tenant, base),
+        templates=templates,
+        http=replace(config.http, token=_anchored_secret(config.http.token, base)),
     )
 
 
@@ -119,17 +117,18 @@ def _anchored_folder(name: str, folder: Folder, base: Path) -> Folder:
 
 
 def _anchored_tenant(tenant: TenantSettings, base: Path) -> TenantSettings:
-    def at(ref: SecretRef | None) -> SecretRef | None:
-        return ref.anchored(base) if ref else None
-
     return replace(
         tenant,
         ca_file=base / tenant.ca_file if tenant.ca_file else None,
-        username=at(tenant.username),
-        password=at(tenant.password),
-        client_id=at(tenant.client_id),
-        client_secret=at(tenant.client_secret),
+        username=_anchored_secret(tenant.username, base),
+        password=_anchored_secret(tenant.password, base),
+        client_id=_anchored_secret(tenant.client_id, base),
+        client_secret=_anchored_secret(tenant.client_secret, base),
     )
+
+
+def _anchored_secret(ref: SecretRef | None, base: Path) -> SecretRef | None:
+    return ref.anchored(base) if ref else None
 
 
 def _mapping_problems(config: Config) -> Iterator[Problem]:

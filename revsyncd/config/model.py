@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from revsyncd.checks.contract import Dialect, GlRules, LineEnd, Rules
+from revsyncd.config.listen import Listen, ListenAddress
 from revsyncd.config.secrets import SecretRef
 from revsyncd.config.values import (
     AbsolutePath,
@@ -215,6 +216,16 @@ class GlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """`[http]`: where health, metrics and the status page are served, and to whom."""
+
+    enabled: bool = True
+    listen: ListenAddress = field(default_factory=lambda: Listen("127.0.0.1", 9464))
+    token: SecretRef | None = None
+    socket_mode: FileMode = 0o660
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`[log]`: how much is logged and in which form."""
 
@@ -237,6 +248,7 @@ class Config:
     templates: dict[FolderName, Folder] = field(default_factory=dict)
     stage_errors: StageErrorSettings = field(default_factory=StageErrorSettings)
     gl: GlSettings = field(default_factory=lambda: GlSettings(enabled=False))
+    http: HttpSettings = field(default_factory=lambda: HttpSettings(enabled=False))
     log: LogSettings = field(default_factory=LogSettings)
 
     @property

@@ -70,9 +70,14 @@ MOVES: dict[State, dict[Event, State]] = {
         Event.CONFIRMED: State.CONFIRMED,
         Event.NOT_CONFIRMED: State.WRITTEN,
         Event.SET_ASIDE: State.HELD,
+        Event.CHANGED: State.LISTED,  # one that was set aside, and confirmed on a person's word
         Event.REISSUED: State.SUPERSEDED,
     },
-    State.CONFIRMED: {Event.REISSUED: State.SUPERSEDED},
+    State.CONFIRMED: {
+        Event.NOT_CONFIRMED: State.WRITTEN,  # it was gone from the list, and is there as before
+        Event.SET_ASIDE: State.HELD,
+        Event.REISSUED: State.SUPERSEDED,
+    },
     State.HELD: {
         Event.CHANGED: State.LISTED,
         Event.TAKEN_BACK: State.WRITTEN,
@@ -123,6 +128,7 @@ class Reason(StrEnum):
 
     UNBALANCED = "unbalanced"
     UNVERIFIED = "unverified"  # debit and credit can't be summed
+    EMPTY = "empty"  # a header without a record
     UNPROVEN = "unproven"  # its source can't show that the download is complete
     CUT = "cut"  # again and again incomplete, though its length was right
     COLUMNS = "columns"  # another header than `columns`
@@ -132,6 +138,7 @@ class Reason(StrEnum):
     WRONG_ACK = "wrong_ack"  # <file>.ack names another content
     CANNOT_CONFIRM = "cannot_confirm"
     FILE_MISSING = "file_missing"  # gone before its manifest was written
+    REBUILT = "rebuilt"  # the ledger was rebuilt: who knows of it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +194,12 @@ class Batch:
     message: str = ""
     next_step: str = ""
     tries: int = 0  # failed ones in a row
+    cuts: int = 0  # of these: what came was itself short or unreadable
     source: str = ""
     place: str = ""  # the directory of the file
     file: str = ""  # its name there; chosen before it is published
     prepared: tuple[str, str] | None = None  # temporary names of file and manifest
+    publishing: bool = False  # its hidden names may be gone because they were renamed
     set_aside: bool = False  # to be published in .held/
     published: bool = False  # file and manifest are (or were) in the outbox for the ERP
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -198,6 +207,7 @@ class Batch:
     acknowledged: Acknowledgement | None = None
     written_at: float | None = None
     confirmed_at: float | None = None
+    confirmed_by: str = ""  # "answer": the tenant said so; "list": it was gone from its list
     told_late_at: float | None = None
     word: dict[str, Any] | None = None  # a person's word: verb, reason, at, by
 
@@ -211,6 +221,11 @@ class Batch:
         """From when its age counts: the tenant's own time where it lies before our first look."""
         made = self.made_at
         return self.listed_at if made is None else min(made, self.listed_at)
+
+    @property
+    def may_be_loaded(self) -> bool:
+        """Whether the ERP has, had or may have had its file."""
+        return self.published or self.reason is Reason.FILE_MISSING
 
     def on_word(self, verb: str) -> bool:
         """Whether this is what a person last asked for."""
@@ -238,70 +253,6 @@ class Batch:
         if values.get("acknowledged"):
             values["acknowledged"] = Acknowledgement(**values["acknowledged"])
         return cls(**values)
-
-
-# -- what the list means -------------------------------------------------------------------------
-
-
-class Finding(StrEnum):
-    """What a look at the list says about a batch."""
-
-    NOTHING = "nothing"
-    NEW = "new"
-    AS_BEFORE = "as before"
-    CHANGED = "changed"
-    REISSUED = "reissued"
-    WITHDRAWN = "withdrawn"
-    BACK = "back"
-    CONFIRMED = "confirmed"
-    NOT_CONFIRMED = "not confirmed"
-
-
-_OPEN = (State.LISTED, State.WRITTEN, State.HELD)
-
-
-def compare(row: Listed | None, known: Batch | None) -> Finding:
-    """What it means that the list has `row` (None: does not have the batch) where we know `known`.
-
-    A batch that is being confirmed and is gone from the list, or transferred there, has been
-    confirmed; one that is in any other state is waited for.
-    """
-    if row is not None and row.ready:
-        return Finding.NEW if known is None else _ready(row, known)
-    if known is None:
-        return Finding.NOTHING
-    if known.state is State.CONFIRMING:
-        gone = row is None or row.transferred
-        return Finding.CONFIRMED if gone else Finding.NOTHING
-    if known.state is State.LISTED and known.on_word("fetch"):
-        return Finding.NOTHING  # a person wants it all the same
-    return Finding.WITHDRAWN if known.state in _OPEN else Finding.NOTHING
-
-
-def _ready(row: Listed, known: Batch) -> Finding:
-    if known.state is State.CONFIRMED:
-        return Finding.REISSUED
-    if not same(row, known):
-        # What is under temporary names only is published by its own step before it is compared.
-        return Finding.REISSUED if known.published else Finding.CHANGED
-    match known.state:
-        case State.CONFIRMING:
-            return Finding.NOT_CONFIRMED
-        case State.CLOSED if known.on_word("close"):
-            return Finding.AS_BEFORE
-        case State.WITHDRAWN | State.CLOSED:
-            return Finding.BACK if known.published else Finding.CHANGED
-    return Finding.AS_BEFORE
-
-
-def same(row: Listed, known: Batch) -> bool:
-    """Whether updated, report id and status are those under which the issue was taken up."""
-    before = known.listed
-    return (row.updated, row.report_id, row.ready) == (
-        before.updated,
-        before.report_id,
-        before.ready,
-    )
 
 
 # -- what to do, and before when -----------------------------------------------------------------

@@ -27,6 +27,9 @@ _STEPS = {
     Reason.UNBALANCED: "The file is in .held/ beside its manifest. " + _REGENERATE,
     Reason.UNVERIFIED: "Let `gl.debit`, `gl.credit` and `gl.currency` name columns of the file, or set"
     ' `gl.balance = "report"`; then ' + _FETCH + ". ",
+    Reason.EMPTY: "The file in .held/ has a header and not one record. If the batch has entries in the"
+    " tenant, have its report generated anew; then " + _FETCH + ". If it has none, mark it as"
+    ' transferred: `revsyncd gl confirm {batch} --reason "…"`. ',
     Reason.UNPROVEN: "Have the host say the length of what it serves, or name another source; then "
     + _FETCH
     + ". ",
@@ -43,6 +46,11 @@ _STEPS = {
     ' `revsyncd gl confirm {batch} --reason "…"`. ',
     Reason.FILE_MISSING: "Find out who took the file away before its manifest was there. If the ERP"
     " does not have it, " + _FETCH + ". ",
+    Reason.REBUILT: "See in the ERP whether it was loaded. If so, and its file is or was in the outbox:"
+    ' `revsyncd gl confirm {batch} --reason "…"`; where that is refused, mark it as transferred in the'
+    " tenant. If not, let the ERP load the file in the outbox; where there is none, "
+    + _FETCH
+    + ". ",
 }
 
 
@@ -83,7 +91,8 @@ def acknowledges(text: str, *digests: str) -> bool | None:
 
 def number_or_text(text: str) -> int | str:
     """Ids are numbers in the tenant's JSON, and here they are only kept as text."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text  # noqa: PLR2004  (64 bits)
+    plain = text.isascii() and text.isdecimal() and len(text) < 19  # noqa: PLR2004  (64 bits)
+    return int(text) if plain and str(int(text)) == text else text
 
 
 def in_words(batch: Batch) -> str:

@@ -236,7 +236,10 @@ class Drop:
         """What a person should do, with the drop's own id and the full names of its sidecars."""
         step = self.ending.next_step if self.ending else ""
         # Only where a command names it, and before any name comes in: files are called DROP, too.
-        step = _COMMAND.sub(rf'`revsyncd resolve {self.drop} \1 --reason "…"`', step)
+        # A function: `re` would keep a text with a drop's id in it for the next time, some hundreds.
+        step = _COMMAND.sub(
+            lambda found: f'`revsyncd resolve {self.drop} {found[1]} --reason "…"`', step
+        )
         for sidecar in Sidecar:
             full = shown(sidecar_name(self.name, sidecar, self.drop))
             step = step.replace(f"<file>{sidecar}", full)

@@ -21,6 +21,7 @@ EVENTS = frozenset({
     "service.traceback",  # a fault of ours, for a bug report; beside service.failed
     "drop.waits", "status.not_written", "folder.not_recovered", "upload.not_taken",  # at debug level
     "gl.step_failed",  # of a batch; tried again at the next look
+    "http.listening",  # where; with port 0, the one that was free
     "gl.refused", "gl.resumed",  # the tenant forbids the calls for batches
     "library.message",  # what a library says at warning or worse; facts: logger, message
 })  # fmt: skip

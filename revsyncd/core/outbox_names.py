@@ -38,17 +38,23 @@ def with_number(name: str, letter: str, number: int) -> str:
     return name if number == 1 else f"{stem}.{letter}{number}{suffix}"
 
 
-def temporary(batch_id: str, issue: int, what: str) -> str:
-    """A hidden name of ours in the outbox, the same after a restart; `what` says for what."""
-    return f"{TEMPORARY}{_key(batch_id)}.{issue}.{what}"
+def temporary(tenant: str, batch_id: str, issue: int, what: str) -> str:
+    """A hidden name of ours in the outbox, the same after a restart; `what` says for what.
+
+    Another tenant may have a batch of the same id: the name holds a digest of the tenant's address.
+    """
+    return f"{TEMPORARY}{_digest(tenant)}-{_key(batch_id)}.{issue}.{what}"
 
 
 def _key(batch_id: str) -> str:
     """The id as it stands; one that had to be made safe, or is long, stays unique by a digest."""
     if batch_id == safe(batch_id)[:80].lstrip("."):
         return batch_id
-    digest = hashlib.sha256(batch_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{safe(batch_id)[:60].lstrip('.')}-{digest}"
+    return f"{safe(batch_id)[:60].lstrip('.')}-{_digest(batch_id)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _cut(text: str, most: int) -> str:

@@ -107,7 +107,10 @@ def _doubt(parts: list[Part]) -> Ending:
     )
     first = doubtful[0]
     # A person's word is about all of them, so all of them have to be looked for.
-    look = _look_for(first) if len(doubtful) == 1 else _look_for_all(doubtful)
+    if any(p.released_at is None and _why(p) is Reason.IN_DOUBT for p in doubtful):
+        look = _look_for_unknown(doubtful)
+    else:
+        look = _look_for(first) if len(doubtful) == 1 else _look_for_all(doubtful)
     words = "; ".join(_DOUBT_WORDS[_why(p)].format(p=p) for p in doubtful)
     return Ending(_why(first), words, look)
 
@@ -126,6 +129,18 @@ _DOUBT_WORDS = {
 # Our own prudence, not a documented fact: after this long the tenant's scheduler has surely shown an
 # upload that it took, so its absence may be trusted.
 ABSENCE_TRUSTED_AFTER = 3600.0  # seconds
+
+
+def _look_for_unknown(parts: list[Part]) -> str:
+    """Nothing tells when they left, if they did: how their names begin is all there is."""
+    begins = parts[0].file_name.rpartition(".p")[0]
+    look = (
+        "Look in the tenant's File Upload history and Inbound for every upload whose name begins with"
+        f" {begins}. If all records of the file are there: `revsyncd resolve DROP --arrived`. If there"
+        " is none, and none was sent in the last hour: `revsyncd resolve DROP --not-arrived` sends it."
+        " If only some are there, delete those in the tenant first, then `--not-arrived`."
+    )
+    return look + (_WITHOUT_ID if any(_why(p) is Reason.UNCONFIRMED for p in parts) else "")
 
 
 def _look_for(part: Part) -> str:

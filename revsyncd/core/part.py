@@ -54,7 +54,11 @@ class UnknownPartMove(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One upload of a drop. `ranges` are its records in the dropped file, both ends inclusive."""
+    """One upload of a drop. `ranges` are its records in the dropped file, both ends inclusive.
+
+    Its bytes, `size` in all, are those of a file that was written for it, or `head` and then those of
+    the dropped file, wherever that lies, from `offset` on.
+    """
 
     drop: str
     part: int
@@ -63,7 +67,9 @@ class Part:
     records: int
     ranges: tuple[tuple[int, int], ...]
     file_name: str
-    path: str  # of the prepared bytes, relative to the root
+    path: (
+        str  # of the file written for it, relative to the root; empty: a range of the dropped file
+    )
     size: int
     cut: int
     sha256: str
@@ -74,6 +80,13 @@ class Part:
     tracking: str = ""
     released_at: float | None = None
     accepted_at: float | None = None
+    head: str = ""
+    offset: int = 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it is sent from the dropped file."""
+        return not self.path
 
     @property
     def first_record(self) -> int:

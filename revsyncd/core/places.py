@@ -103,6 +103,14 @@ def new_drop_id(epoch: float, randomness: bytes) -> str:
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
+def made_at(drop: str) -> float:
+    """The time, in seconds since the epoch, that stands in a drop id."""
+    number = 0
+    for character in drop[:10]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return number / 1000
+
+
 def is_drop_id(text: str) -> bool:
     """Whether `text` is a drop id and nothing else."""
     return _DROP_ID.fullmatch(text) is not None

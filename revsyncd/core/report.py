@@ -3,6 +3,7 @@
 The fields are fixed: docs/reports.md lists them. Times are RFC 3339 in UTC, to the millisecond.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from revsyncd.core.part import Part, PartState, records_in
 from revsyncd.core.places import shown
 
 SCHEMA = 1
+Ranges = tuple[tuple[int, int], ...]  # of record numbers, both ends inclusive
 # Parts whose records may or may not be at the tenant; an accepted one is known to have arrived, but
 # is neither staged nor refused.
 _UNKNOWN = (PartState.RELEASED, PartState.ACCEPTED, PartState.IN_DOUBT)
@@ -66,6 +68,7 @@ def build(drop: Drop, parts: list[Part], kinship: Kinship, version: str) -> dict
         "reason": ending.reason if ending else None,
         "message": ending.message if ending else "",
         "next_step": drop.next_step or None,
+        "tenant": drop.tenant,
         "template_name": drop.template_name,
         "kind": drop.kind,
         "mapping": checked.mapping or None,
@@ -87,6 +90,8 @@ def build(drop: Drop, parts: list[Part], kinship: Kinship, version: str) -> dict
         "corrected_by": list(kinship.corrected_by),
         "duplicate_of": drop.duplicate_of,
         "resolved": _resolved(drop),
+        "permitted": list(drop.permitted),
+        "companion": shown(drop.companion) if drop.companion else None,
     }
 
 
@@ -112,6 +117,28 @@ def has_remaining(parts: list[Part]) -> bool:
     return bool(records_in(parts, PartState.STAGED)) and bool(count(absent(parts)))
 
 
+def rejected(drop: Drop, parts: list[Part], errors: Iterable[ReportedStageError]) -> Ranges:
+    """The records at fault where the others were taken: ours under split, and those of `errors`."""
+    records = {e.record for e in errors}
+    taken = any(part.state is PartState.STAGED for part in parts)
+    if drop.checked is None or not taken or drop.state is State.HELD:
+        split: Ranges = ()
+    else:
+        split = drop.checked.rejected
+    return merged((*split, *((record, record) for record in sorted(records))))
+
+
+def merged(ranges: Ranges) -> Ranges:
+    """The same records as ascending ranges that neither touch nor overlap."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
 def _resolved(drop: Drop) -> dict[str, Any] | None:
     return drop.resolved and {**drop.resolved, "at": utc(drop.resolved.get("at"))}
 
@@ -129,6 +156,8 @@ def _checks(checked: Checked) -> dict[str, Any]:
         found["unreadable_records"] = checked.unreadable
     if checked.unsummed:
         found["cells_in_no_total"] = checked.unsummed
+    if checked.rejected:
+        found["rejected"] = ranges_text(checked.rejected)
     return found
 
 
@@ -138,6 +167,7 @@ def _part(part: Part) -> dict[str, Any]:
         "of": part.of,
         "records": part.records,
         "first_record": part.first_record,
+        "ranges": ranges_text(part.ranges),
         "file_name": part.file_name,
         "sha256": part.sha256,
         "request_id": part.request_id,
@@ -145,7 +175,22 @@ def _part(part: Part) -> dict[str, Any]:
         "message": part.message,
         "tracking": part.tracking or None,
         "released_at": utc(part.released_at),
+        "route": part.route,
+        "doubt": part.doubt and str(part.doubt),
+        "size": part.size,
+        "cut": part.cut,
     }
+
+
+def ranges_text(ranges: Ranges) -> str:
+    """`1-16,18,20-50000`."""
+    return ",".join(f"{a}-{b}" if a != b else f"{a}" for a, b in ranges)
+
+
+def read_ranges(text: str) -> Ranges:
+    """What `ranges_text` wrote. Raises ValueError."""
+    pairs = (each.partition("-") for each in text.split(",") if each)
+    return tuple((int(first), int(last or first)) for first, _, last in pairs)
 
 
 def _stage_errors(kinship: Kinship) -> dict[str, Any]:
@@ -168,4 +213,6 @@ def _item(error: ReportedStageError) -> dict[str, Any]:
         "message": error.message,
         "code": error.code,
         "state": error.state,
+        "column": error.column,
+        "value": error.value,
     }

@@ -24,7 +24,7 @@ from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance
 
 CONTENT_TRIES = 3  # looks in a row at which a batch's content is cut, until it is held
-_OF_FAULTS = {Fault.CUT: Reason.CUT, Fault.UNREADABLE: Reason.UNREADABLE}
+_OF_FAULTS = {Fault.CUT: Reason.CUT, Fault.UNREADABLE: Reason.UNREADABLE}  # an answer is no content
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,21 @@ class Arrived:
 
 
 class Failed(Exception):
-    """No source gave the batch; `hold` says why it is not even tried again, None that it is."""
+    """No source gave the batch; `held` says why it is not even tried again, None that it is.
 
-    def __init__(self, message: str, hint: str = "", held: Hold | None = None) -> None:
+    `of_content`: something came that was itself short or unreadable, which is not tried for ever. What
+    the network or the tenant does is.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", held: Hold | None = None, *, of_content: bool = False
+    ) -> None:
         """Keep the words of the first source that failed."""
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.held = held
+        self.of_content = of_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class _Miss:
     message: str
     hint: str = ""
     reason: Reason | None = None  # of its content
+    passing: bool = False  # what the network did, or an answer in place of a file
 
 
 class Fetching:
@@ -99,15 +107,18 @@ class Fetching:
             )
         told = "; ".join(miss.message for miss in misses)
         reason = next((miss.reason for miss in misses if miss.reason), None)
-        last_try = batch.tries + 1 >= CONTENT_TRIES
-        if reason is Reason.TOO_LARGE or (reason and last_try):
+        # A source that is only out of reach now may have all of it.
+        of_content = reason is not None and not any(miss.passing for miss in misses)
+        last_try = of_content and batch.cuts + 1 >= CONTENT_TRIES
+        if reason and (last_try or reason is Reason.TOO_LARGE):
             return Failed(told, held=hold(batch.batch, reason, told))
-        return Failed(told, misses[0].hint)
+        return Failed(told, misses[0].hint, of_content=of_content)
 
     # -- one source ------------------------------------------------------------------------------
 
     def _temporary(self, batch: Batch, what: str) -> Path:
-        return self._instance.config.outbox / temporary(batch.batch, batch.issue, what)
+        name = temporary(batch.tenant, batch.batch, batch.issue, what)
+        return self._instance.config.outbox / name
 
     def _scraps(self, batch: Batch) -> Iterator[Path]:
         """What a source may have left; what was prepared has other names."""
@@ -126,17 +137,19 @@ class Fetching:
             except TooLarge as error:
                 return _Miss(f"{source}: {error.message}", reason=Reason.TOO_LARGE)
             except (NotServed, Unreachable, Forbidden) as error:
-                return _Miss(f"{source}: {error.message}", error.hint)
+                passing = isinstance(error, Unreachable)
+                return _Miss(f"{source}: {error.message}", error.hint, passing=passing)
             result = await self._instance.files.checker.examine(raw, unpacked, rules)
         if result.fault is Fault.TOO_LARGE:
             return _Miss(f"{source}: {result.told}", reason=Reason.TOO_LARGE)
         if result.fault is not None:
-            return _Miss(f"{source}: {result.told}", reason=_OF_FAULTS[result.fault])
+            reason = _OF_FAULTS.get(result.fault)
+            return _Miss(f"{source}: {result.told}", reason=reason, passing=reason is None)
         path = raw if result.packing == "plain" else unpacked
-        # An archive that unpacks has shown its length and its checksum.
-        proven = got.proven or result.packing != "plain"
+        # A zip ends with the list of what is in it. A gzip may go on after any of its members.
+        proven = got.proven or result.packing == "zip"
         held = self._judged(batch, source, result, proven=proven, first=first)
-        return Arrived(source, path, result, held, tuple(self._not_verified(source, result)))
+        return Arrived(source, path, result, held, tuple(self._not_verified(batch, source, result)))
 
     def _judged(
         self, batch: Batch, source: str, result: GlResult, *, proven: bool, first: bool
@@ -149,6 +162,9 @@ class Fetching:
         if not proven:
             told = f"the source {source!r} says neither a length nor where its data ends"
             return hold(batch.batch, Reason.UNPROVEN, told)
+        if not result.records:
+            told = f"the file of the source {source!r} has a header and no record"
+            return hold(batch.batch, Reason.EMPTY, told)
         if self._gl.balance != "require":
             return None
         if told := _not_summed(result):
@@ -158,10 +174,15 @@ class Fetching:
             return hold(batch.batch, Reason.UNBALANCED, told)
         return None
 
-    def _not_verified(self, source: str, result: GlResult) -> Iterator[str]:
+    def _not_verified(self, batch: Batch, source: str, result: GlResult) -> Iterator[str]:
         yield "records: the tenant names no count to compare with"
         if source == "pages":
             yield "length: pages have none; they were read until an empty one"
+        if not batch.updated:
+            yield (
+                "changes: the tenant's list names no time of change; what is generated anew under"
+                " the same report is not seen"
+            )
         if told := _not_summed(result):
             yield f"balance: {told}"
 
@@ -192,7 +213,9 @@ class Fetching:
             reason=found.hold.reason if found.hold else None,
             message=found.hold.message if found.hold else "",
             next_step=found.hold.next_step if found.hold else "",
+            publishing=False,
             tries=0,
+            cuts=0,
         )
 
     def _manifest(self, batch: Batch, found: Arrived, name: str) -> dict[str, object]:
@@ -232,5 +255,5 @@ def _not_summed(result: GlResult) -> str:
         return f"there is no column {', '.join(result.missing)}"
     if result.unsummed:
         number = f"{result.unsummed:,} records have" if result.unsummed > 1 else "1 record has"
-        return f"{number} an amount that is no number ({result.unsummed_told})"
+        return f"{number} an amount that can't be summed ({result.unsummed_told})"
     return ""

@@ -4,8 +4,9 @@ from typing import Any
 
 from revsyncd.adapters import outbox
 from revsyncd.adapters.log import get_logger
-from revsyncd.core.batch import Batch, Event, Finding, Listed, State, compare
-from revsyncd.core.batch_words import facts
+from revsyncd.core.batch import Batch, Event, Listed, Reason, State
+from revsyncd.core.batch_finding import Finding, compare, same
+from revsyncd.core.batch_words import facts, hold
 from revsyncd.core.places import shown
 from revsyncd.core.stage_errors import read_created
 from revsyncd.pipelines.batch_delivery import Delivering
@@ -13,6 +14,11 @@ from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance
 
 log = get_logger()
+
+# 204 means "nothing here" in many places, and once may be a mistake: what two lists lack is gone.
+SURE_AFTER = 2.0  # seconds between two lists that lack a batch, at least
+
+UNPROVEN = "gl unproven"  # in the ledger's meta: set when it is rebuilt
 
 _OLDEST = 60 * 86_400.0  # seconds: an older `updated` says nothing about when the file was made
 
@@ -24,6 +30,11 @@ class BatchList:
         """Work for an instance."""
         self._instance = instance
         self._delivering = delivering
+        self._last: dict[str, Listed] = {}  # of the last list, by batch
+        self._lacked_since: dict[str, float] = {}  # open batches; monotonic seconds
+        self._empty_since: float | None = (
+            None  # since when the lists of a rebuilt ledger have been empty
+        )
 
     def awaits_acknowledgement(self, batch: Batch) -> bool:
         """Whether the ERP may still say something of its file."""
@@ -31,22 +42,57 @@ class BatchList:
             return False
         return batch.state in (State.WRITTEN, State.HELD)
 
+    def has(self, batch: Batch) -> bool:
+        """Whether the last list has it ready, and as it was taken up."""
+        row = self._last.get(batch.batch)
+        return row is not None and row.ready and same(row, batch)
+
+    def lacks(self, batch: str) -> bool:
+        """Whether the last list lacks an open batch, and another one must say so, too."""
+        return batch in self._lacked_since
+
     async def compare(self, rows: list[Listed]) -> None:
         """Record what a fresh list says about every batch."""
         it = self._instance
         tenant = it.config.tenant.base_url
         listed = {row.batch: row for row in rows}
         known = {b.batch: b for b in await it.ledger.run(it.ledger.batches.open, tenant)}
+        self._last = listed
+        lacked = {batch: self._lacked_since.get(batch) for batch in known.keys() - listed.keys()}
         for batch, row in listed.items():
             latest = known.pop(batch, None)
             if latest is None:
                 latest = await it.ledger.run(it.ledger.batches.latest, tenant, batch)
             await self._take(row, latest)
+        now = it.clock.monotonic()
+        self._lacked_since = {b: now if at is None else at for b, at in lacked.items()}
         for gone in known.values():
-            await self._take(None, gone)
+            if now - self._lacked_since[gone.batch] >= SURE_AFTER:
+                await self._take(None, gone)
+                del self._lacked_since[gone.batch]
+        if await self._unproven() and self._sure_of(rows, now):
+            await it.ledger.run(it.ledger.book.set_meta, UNPROVEN, "")
+
+    def _sure_of(self, rows: list[Listed], now: float) -> bool:
+        """Whether this list may be believed: an empty one only when another one was so before."""
+        if rows:
+            return True
+        if self._empty_since is None:
+            self._empty_since = now
+        return now - self._empty_since >= SURE_AFTER
+
+    async def _unproven(self) -> bool:
+        """Whether this is the first list since the ledger was rebuilt."""
+        it = self._instance
+        return bool(await it.ledger.run(it.ledger.book.meta, UNPROVEN))
 
     async def _take(self, row: Listed | None, known: Batch | None) -> None:
-        match compare(row, known):
+        match compare(row, known, self._instance.clock.now()):
+            case Finding.NEW if row is not None and await self._unproven():
+                # The ERP may have taken its file away before: nobody knows, so nobody delivers it twice.
+                told = "it was ready at the tenant when the ledger had been rebuilt"
+                added = await self._add(row, None)
+                await self._delivering.hold(added, hold(row.batch, Reason.REBUILT, told))
             case Finding.NEW if row is not None:
                 await self._add(row, None)
             case Finding.REISSUED if row is not None and known is not None:
@@ -58,7 +104,7 @@ class BatchList:
             case Finding.BACK if known is not None:
                 await self._back(known)
             case Finding.CONFIRMED if known is not None:
-                await self._delivering.confirmed(known)
+                await self._delivering.confirmed(known, "list")
             case Finding.NOT_CONFIRMED if known is not None:
                 await self._delivering.not_confirmed(known)
 
@@ -71,7 +117,7 @@ class BatchList:
             state=State.LISTED,
             listed_at=now,
             changed_at=now,
-            reissue_of=before.file if before else None,
+            reissue_of=before.file if before and before.may_be_loaded else None,
             **_of(row, now),
         )
         return await it.ledger.run(it.ledger.batches.add, batch)
@@ -90,7 +136,8 @@ class BatchList:
         """Nothing of it was published: it is simply fetched as it is now."""
         event = Event.START_OVER if known.state is State.FETCHED else Event.CHANGED
         now = self._instance.clock.now()
-        await self._move(known, event, **cleared(), **_of(row, now), listed_at=now)
+        changes = {**cleared(), **_of(row, now), "listed_at": now, "word": None}
+        await self._move(known, event, **changes)
         # Only now: without its hidden names what was prepared would pass for published.
         home = self._instance.root / known.place.removesuffix("/.held")
         await off_loop(outbox.discard, [home / name for name in known.prepared or ()])
@@ -137,10 +184,12 @@ def cleared() -> dict[str, Any]:
         "message": "",
         "next_step": "",
         "tries": 0,
+        "cuts": 0,
         "source": "",
         "place": "",
         "file": "",
         "prepared": None,
+        "publishing": False,
         "set_aside": False,
         "manifest": {},
         "acknowledged": None,

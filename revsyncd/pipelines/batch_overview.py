@@ -39,16 +39,16 @@ def needs_a_person(data: dict[str, Any]) -> list[str]:
 
 
 def _batch(config: Config, batch: Batch, now: float) -> dict[str, Any]:
-    gl = config.gl
+    gl, confirmed = config.gl, batch.state is State.CONFIRMED  # on a person's word, perhaps
     return {
         "batch": shown(batch.batch),
         "name": shown(batch.name),
         "issue": batch.issue,
         "state": str(batch.state),
         "in_words": in_words(batch),
-        "reason": str(batch.reason) if batch.reason else None,
-        "message": batch.message,
-        "next_step": batch.next_step or None,
+        "reason": str(batch.reason) if batch.reason and not confirmed else None,
+        "message": "" if confirmed else batch.message,
+        "next_step": None if confirmed else batch.next_step or None,
         "since": utc(batch.changed_at),
         "listed_at": utc(batch.listed_at),
         "fetch_before": utc(batch.since + FETCHABLE),

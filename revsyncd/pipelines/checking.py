@@ -187,11 +187,13 @@ def plan(drop: Drop, folder: Folder, result: CheckResult, root: Path) -> list[Pa
             records=prepared.records,
             ranges=prepared.ranges,
             file_name=upload_name(drop.file, drop.drop, prepared.part, prepared.of),
-            path=str(prepared.path.relative_to(root)),
+            path=str(prepared.path.relative_to(root)) if not prepared.head else "",
             size=prepared.size,
             cut=prepared.cut,
             sha256=prepared.sha256,
             route=route(folder.upload, result),
+            head=prepared.head.decode(),
+            offset=prepared.offset,
         )
 
     return [part(prepared) for prepared in result.parts]

@@ -23,6 +23,7 @@ class Sort:
     begins: str
     ends: str
     lasting: bool = False  # survives a restart: a person's word, or a stop that a person must lift
+    red: bool = True  # the daemon can't do all of its work, and nobody wants it so
 
 
 PAUSED = "paused"  # by a person; scope: a folder or everywhere
@@ -38,7 +39,7 @@ GL_OUTBOX = "gl.outbox"  # nothing can be written for the ERP
 SERVICE_FAILED = "service.failed"
 
 SORTS = {
-    PAUSED: Sort("folder.paused", "folder.resumed", lasting=True),
+    PAUSED: Sort("folder.paused", "folder.resumed", lasting=True, red=False),
     STOPPED: Sort("folder.paused", "folder.resumed", lasting=True),
     FOLDER_PAUSED: Sort("folder.paused", "folder.resumed"),
     FOLDER_MISSING: Sort("folder.missing", "folder.resumed"),
@@ -79,6 +80,10 @@ class Conditions:
     def holds(self, kind: str, scope: str = EVERYWHERE) -> bool:
         """Whether it holds."""
         return (kind, scope) in self._now
+
+    def red(self) -> list[str]:
+        """What keeps the daemon from its work now, each on one line with its next step."""
+        return [_told(each) for each in self.all() if SORTS[each.kind].red]
 
     def paused(self, folder: str) -> bool:
         """Whether a person paused the folder, or everything."""
@@ -141,3 +146,9 @@ def _named(kind: str, scope: str) -> dict[str, str]:
     if kind == SERVICE_FAILED:
         return {"service": scope}
     return {"reason": kind} | ({} if scope == EVERYWHERE else {"folder": scope})
+
+
+def _told(condition: Condition) -> str:
+    scope = "" if condition.scope == EVERYWHERE else f" {condition.scope}"
+    step = f" Next step: {condition.hint}" if condition.hint else ""
+    return " ".join(f"{condition.kind}{scope}: {condition.message}.{step}".split())

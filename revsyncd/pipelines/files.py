@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.check_process import ProcessChecker
-from revsyncd.adapters.disk import open_regular
+from revsyncd.adapters.disk import make_directory, open_regular, sync_directory
 from revsyncd.checks.contract import CheckJob, CheckResult, Dialect
 from revsyncd.core.drop import Drop
 from revsyncd.core.places import FolderPlaces, Sidecar, with_drop_id
@@ -78,7 +78,7 @@ class Files:
 
     async def make_work(self, path: Path) -> None:
         """A drop's work directory, when it comes back from a shelf."""
-        await off_loop(path.mkdir, mode=0o700, exist_ok=True)
+        await off_loop(make_directory, path, 0o700)
 
     async def publish(self, path: Path, data: bytes) -> None:
         """Let one of our own files appear whole, replacing the one before."""
@@ -119,16 +119,21 @@ class Files:
         await off_loop(shelves.remove_work, places, drop)
 
     async def remove_sidecars(self, beside: Path, drop: str) -> None:
-        """Remove the sidecars of a file that went elsewhere, where they were written anew."""
+        """Remove, durably, the sidecars of a file that went elsewhere, where they were written anew.
+
+        A report that came back with a power loss would contradict the one that holds.
+        """
         for sidecar in Sidecar:
             await self.remove_sidecar(shelves.sidecar_path(beside, sidecar, drop))
+        with suppress(FileNotFoundError):  # its date folder was taken away
+            await off_loop(sync_directory, beside.parent)
 
 
 def _fresh(path: Path) -> Path:
     if path.exists():
         for old in path.iterdir():
             old.unlink()
-    path.mkdir(mode=0o700, exist_ok=True)
+    make_directory(path, 0o700)
     return path
 
 

@@ -12,6 +12,7 @@ from revsyncd.adapters.log import get_logger
 from revsyncd.adapters.shelves import FileLost
 from revsyncd.core.drop import Drop, Event, State
 from revsyncd.core.errors import LedgerBroken, RevsyncdError
+from revsyncd.core.part import PartState
 from revsyncd.core.places import Shelf, companion_name, date_folder
 from revsyncd.pipelines.conditions import STOPPED
 from revsyncd.pipelines.instance import Instance, named
@@ -65,6 +66,7 @@ class Filing:
             await self._instance.files.remove_sidecars(source, drop.drop)
         await self._memory.remember(drop, target)
         await self._consequences(drop, shelf)
+        staged = sum(p.records for p in register.parts(drop.drop) if p.state is PartState.STAGED)
         facts = {**self._placed(target), "companion": companion, "filed": True}
         if drop.state is State.STAGED:
             drop = await register.move(drop.drop, Event.FILED, **facts)
@@ -72,7 +74,8 @@ class Filing:
             drop = await register.note(drop.drop, "filed", **facts)
         if shelf is not Shelf.HELD or not self._instance.register.parts(drop.drop):
             await self._instance.files.remove_work(self._instance.places(drop.folder), drop.drop)
-        self._tell(drop, shelf)
+        # In the same place: only its report says more than before.
+        self._tell(drop, shelf, staged=staged, again=source == target or None)
         if shelf is Shelf.DONE:
             self.done.nudge()
 
@@ -155,7 +158,7 @@ class Filing:
     def _below(self, path: Path) -> str:
         return str(path.relative_to(self._instance.root))
 
-    def _tell(self, drop: Drop, shelf: Shelf) -> None:
+    def _tell(self, drop: Drop, shelf: Shelf, **facts: Any) -> None:
         ending = drop.ending
         tell = log.info if shelf is Shelf.DONE else log.warning
         tell(
@@ -166,6 +169,7 @@ class Filing:
             error=ending.message if ending and shelf is not Shelf.DONE else None,
             hint=drop.next_step or None,
             place=drop.place,
+            **facts,
         )
 
     async def rewrite(self, drop: Drop, **changes: Any) -> Drop:

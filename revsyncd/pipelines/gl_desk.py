@@ -19,6 +19,7 @@ _OVERRULED = (
     Reason.REJECTED,
     Reason.WRONG_ACK,
     Reason.CANNOT_CONFIRM,
+    Reason.REBUILT,
 )  # of published, verified files
 _CLOSABLE = (State.LISTED, State.WRITTEN, State.HELD, State.WITHDRAWN)
 Work = Callable[[Request], Awaitable[str]]
@@ -137,6 +138,11 @@ class GlDesk:
                 f"batch {shown(known.batch)} changed meanwhile: {in_words(latest)}",
                 hint="Look at it again with `revsyncd gl list`.",
             )
+        if not self._outbound.is_listed(latest):
+            raise RevsyncdError(
+                f"the tenant does not list batch {shown(known.batch)} as ready just now",
+                hint="Nothing was told. `revsyncd gl list` shows what its list says next.",
+            )
         ledger, word = self._instance.ledger, self._word(request, "confirm")
         noted = await ledger.run(ledger.batches.note, latest, "word", word=word)
         done = await self._outbound.confirm_on_word(noted)
@@ -154,6 +160,8 @@ class GlDesk:
             return
         if known.state is State.HELD and verified and known.reason in _OVERRULED:
             return
+        if known.state is State.HELD and known.reason is Reason.EMPTY:
+            return  # there is nothing of it that could be out
         if known.state is State.CONFIRMED:
             raise RevsyncdError(f"batch {shown(known.batch)} is confirmed already")
         hint = known.next_step or "`revsyncd gl list` shows how far it is."

@@ -58,6 +58,7 @@ class Inbound:
         self._filing_in: set[str] = set()  # folders in which a drop is being filed
         self._pauses: dict[str, _Pause] = {}
         self.quiet = Wake()  # nudged whenever a step has ended
+        self.rounds = 0  # how often it looked what may start: the daemon's pulse
 
     @property
     def filing(self) -> bool:
@@ -73,6 +74,7 @@ class Inbound:
                 self._file(tasks)
                 self._check(tasks)
                 self._send(tasks)
+                self.rounds += 1
                 await self._instance.register.changed.wait(self._until_next())
 
     def _until_next(self) -> float | None:

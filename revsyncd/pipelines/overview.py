@@ -45,12 +45,20 @@ FOLDER_STATES = (
 TENANT_STATES = ((TENANT_PAUSED, "paused"), (UNREACHABLE, "unreachable"))
 
 
-def overview(config: Config, ledger: Ledger, *, running: bool, now: float) -> dict[str, Any]:
+def overview(
+    config: Config,
+    ledger: Ledger,
+    *,
+    running: bool,
+    now: float,
+    conditions: list[Condition] | None = None,
+) -> dict[str, Any]:
     """The whole state of an instance; `now` in seconds since the epoch.
 
-    `running` is whether a daemon runs: without one, conditions are as the last one left them.
+    `running` is whether a daemon runs: without one, conditions are as the last one left them. A
+    daemon gives its own `conditions`: with a full disk the ledger does not have the last of them.
     """
-    conditions = ledger.conditions.all()
+    conditions = ledger.conditions.all() if conditions is None else conditions
     drops = list({d.drop: d for d in (*ledger.drops.open(), *ledger.drops.held())}.values())
     tenant = _tenant(config, conditions)
     folders = _folders(config, conditions, drops)

@@ -2,9 +2,10 @@
 
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.disk import FolderTrouble
+from revsyncd.adapters.ledger.identity import owner
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.drop import Reason, State
-from revsyncd.core.errors import RefusedToStart
+from revsyncd.core.errors import NoSpace, RefusedToStart
 from revsyncd.core.part import PartState, released
 from revsyncd.core.places import shown
 from revsyncd.pipelines.concluding import Concluding
@@ -25,11 +26,27 @@ async def recover(instance: Instance, concluding: Concluding) -> None:
     await instance.register.load()
     _refuse_another_tenant(instance)
     await doubt_released(instance, concluding)
+    whole = True
     for folder in instance.config.folders:
         try:
             await _put_in_order(instance, folder.name)
         except FolderTrouble as error:
             log.debug("folder.not_recovered", folder=folder.name, error=error.message)
+            whole = False
+    if whole:
+        await _swept(instance)
+
+
+async def _swept(instance: Instance) -> None:
+    """Record of which run it is true that nothing older than it is left over."""
+    ledger, holder = instance.ledger, owner(instance.root)
+    try:
+        for directory in (instance.root, instance.root / "reports", instance.config.state_dir):
+            await off_loop(shelves.sweep, directory)
+        if holder is not None:
+            await ledger.run(ledger.book.set_meta, "swept", repr(holder[1]))
+    except (FolderTrouble, NoSpace) as error:  # nothing waits for it, and a full disk is told later
+        log.debug("folder.not_recovered", folder="", error=error.message)
 
 
 def _refuse_another_tenant(instance: Instance) -> None:
@@ -74,6 +91,9 @@ async def _put_in_order(instance: Instance, folder: str) -> None:
             await give_back(instance, folder, found.drop)
         elif drop.drop not in instance.register:
             await instance.files.remove_work(places, found.drop)
+    for drop_id in await off_loop(inbox.prepared, places):
+        if drop_id not in instance.register:
+            await instance.files.remove_work(places, drop_id)
 
 
 async def give_back(

@@ -7,6 +7,7 @@ from the moment at which the commit begins.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import anyio
 
@@ -124,9 +125,13 @@ class Sending:
                 return
             if drop.state is State.CHECKED:
                 drop = await register.move(upload.drop, Event.STARTED)
-        part = register.parts(upload.drop)[upload.part - 1]
-        # Prepared bytes that somebody removed are made anew: FileNotFoundError starts the drop over.
-        await self._instance.files.identity(self._instance.root / part.path)
+            if drop.state is not State.SENDING:
+                return  # settled meanwhile
+            part = register.parts(upload.drop)[upload.part - 1]
+            if await self._has_changed(drop, part):
+                with anyio.CancelScope(shield=True):
+                    await self._start_over(drop)
+                return
         log.info("upload.started", **named(drop, part), records=part.records)
         started = self._instance.clock.monotonic()
         judgement = await self._instance.tenant.upload(
@@ -136,16 +141,30 @@ class Sending:
             async with register.locked(upload.drop):
                 await self._conclude(upload, judgement, started)
 
+    async def _has_changed(self, drop: Drop, part: Part) -> bool:
+        """Whether the dropped file, from which the part is sent, was written to since it was checked.
+
+        FileNotFoundError starts the drop over: prepared bytes that somebody removed are made anew.
+        """
+        seen = await self._instance.files.identity(self._path(drop, part))
+        return part.in_place and seen != drop.identity
+
+    def _path(self, drop: Drop, part: Part) -> Path:
+        return self._instance.path(drop) if part.in_place else self._instance.root / part.path
+
     def _described(self, drop: Drop, part: Part) -> Upload:
         return Upload(
             Route(part.route),
             drop.template_name,
             part.file_name,
-            self._instance.root / part.path,
+            self._path(drop, part),
             part.size,
             part.cut,
             part.sha256,
             part.records,
+            part.head.encode(),
+            part.offset,
+            drop.size if part.in_place else None,
         )
 
     async def _release(self, upload: UploadInFlight) -> None:

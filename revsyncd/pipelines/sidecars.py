@@ -18,6 +18,7 @@ from revsyncd.core.report import (
     absent,
     build,
     has_remaining,
+    rejected,
 )
 from revsyncd.pipelines.files import Ranges
 from revsyncd.pipelines.instance import Instance
@@ -39,7 +40,7 @@ class Sidecars:
         """
         ledger = self._instance.ledger
         parts = await ledger.run(ledger.drops.parts, drop.drop)
-        errors = [_reported(e) for e in await ledger.run(ledger.stage_errors.of_drop, drop.drop)]
+        errors = [reported(e) for e in await ledger.run(ledger.stage_errors.of_drop, drop.drop)]
         await self._write_errors(drop, errors, target)
         corrected = await self._corrected(drop)
         rejects = rejected(drop, parts, [e for e in errors if e.state == "open" or not corrected])
@@ -108,29 +109,8 @@ class Sidecars:
         await self._instance.files.publish_records(source, folder.dialect(), ranges, path, scratch)
 
 
-def rejected(drop: Drop, parts: list[Part], errors: list[ReportedStageError]) -> Ranges:
-    """The records at fault where the others were taken: ours under split, and those of `errors`."""
-    records = {e.record for e in errors}
-    taken = any(part.state is PartState.STAGED for part in parts)
-    if drop.checked is None or not taken or drop.state is State.HELD:
-        split: Ranges = ()
-    else:
-        split = drop.checked.rejected
-    return merged((*split, *((record, record) for record in sorted(records))))
-
-
-def merged(ranges: Ranges) -> Ranges:
-    """The same records as ascending ranges that neither touch nor overlap."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
-        else:
-            found.append((first, last))
-    return tuple(found)
-
-
-def _reported(error: KnownStageError) -> ReportedStageError:
+def reported(error: KnownStageError) -> ReportedStageError:
+    """A stage error as the sidecars tell of it."""
     names = ("record", "line", "so_line_id", "inv_line_id", "message", "code", "column", "value")
     facts = {name: error.data.get(name, "") for name in names}
     return ReportedStageError(id=error.id, state=error.state, **facts)

@@ -188,14 +188,28 @@ class StageErrors:
         A drop held while its errors came may have been done since, with an ending that lacks them.
         """
         unwritten = set(json.loads(await self._meta(_unwritten(kind)) or "[]"))
+        outdated = {drop for drop in in_error - unwritten if await self._is_outdated(drop)}
+        if (
+            outdated
+        ):  # a kill between the ending and its report must not hide that it is to be written
+            unwritten |= outdated
+            await self._set_meta(_unwritten(kind), json.dumps(sorted(unwritten)))
         left = set(unwritten)
-        for drop in sorted(unwritten | in_error):
-            if await self._rewrite_one(drop, changed=drop in unwritten):
+        for drop in sorted(unwritten):
+            if await self._rewrite_one(drop):
                 left.discard(drop)
         if left != unwritten:
             await self._set_meta(_unwritten(kind), json.dumps(sorted(left)))
 
-    async def _rewrite_one(self, drop_id: str, *, changed: bool) -> bool:
+    async def _is_outdated(self, drop_id: str) -> bool:
+        """Whether a filed drop has another ending than its errors give it now."""
+        it = self._instance
+        drop = await it.ledger.run(it.ledger.drops.get, drop_id)
+        if drop is None or not drop.filed or it.folder(drop) is None:
+            return False
+        return await self._ending(drop) != drop.ending
+
+    async def _rewrite_one(self, drop_id: str) -> bool:
         """False when it must be tried again: the file is not filed yet, or there is some trouble."""
         it = self._instance
         drop = await it.ledger.run(it.ledger.drops.get, drop_id)
@@ -204,8 +218,6 @@ class StageErrors:
         if not drop.filed or it.folder(drop) is None:
             return False
         ending = await self._ending(drop)
-        if not changed and ending == drop.ending:
-            return True
         try:
             await it.files.identity(it.path(drop))
             await self._filing.rewrite(

@@ -55,6 +55,10 @@ class StatusFiles:
     def _zone(self) -> tzinfo | None:
         return self._instance.config.zone
 
+    def first_seen(self, folder: str, name: str) -> float | None:
+        """When this process first saw a name in an inbox, in seconds since the epoch."""
+        return self._arrivals.get(folder, {}).get(name)
+
     async def run(self) -> None:
         """Look, write what changed, rest."""
         clock = self._instance.clock

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from prepared_parts import bytes_of
 
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.checks.contract import CheckJob, Dialect, Preparation, Rules
@@ -67,7 +68,7 @@ async def test_the_result_is_the_same_in_thread_and_process(
     result = await checker.check(job(path, Preparation(parts, 1, split_off_invalid=True)))
     assert [(p.code, p.line, p.value) for p in result.problems] == [("cell.number", 3, "x")]
     assert (result.records, result.totals, result.rejected) == (3, {"Amount": "4"}, ((2, 2),))
-    assert [contents(p.path) for p in result.parts] == [
+    assert [bytes_of(part) for part in result.parts] == [
         b"Id,Amount\r\na,1\r\n",
         b"Id,Amount\r\nc,3\r\n",
     ]
@@ -94,9 +95,9 @@ async def test_progress_comes_over_the_pipe(path: Path) -> None:
 
 async def test_errors_come_over_the_pipe_as_they_are(path: Path) -> None:
     """With message and hint, or with errno: a child is no reason to know less."""
-    splitting = Preparation(path.with_name("no such directory"), 1, split_off_invalid=True)
+    nowhere = path.with_name("no such directory")
     with pytest.raises(FileNotFoundError) as missing:
-        await IN_PROCESS.check(job(path, splitting))
+        await IN_PROCESS.check(job(path, Preparation(nowhere, 1, line_ids=nowhere / "ids")))
     assert missing.value.errno == errno.ENOENT
     dates = Mapping("DAY", (MappedColumn("Id", "ID", ColumnType.DATE),))
     with pytest.raises(CheckFailed, match="date mask") as caught:

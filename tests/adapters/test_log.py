@@ -270,3 +270,28 @@ def test_libraries(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first["logger"], first["message"]) == ("httpx", "refused ***")
     assert (second["message"], second["level"]) == ("refused %d", "error")
     assert "OSError: disk ***" in third["exception"]
+
+
+def test_a_hearer_is_told_of_every_event_until_it_has_enough(out: io.StringIO) -> None:
+    """What is below the level is heard though not written; after the end nothing is heard."""
+    heard: list[tuple[str, Any]] = []
+    end = log.hear(lambda event, facts: heard.append((event, facts.get("drop"))))
+    log.get_logger().debug("upload.not_taken", drop="D1")
+    log.get_logger().info("drop.done", drop="D2")
+    end()
+    log.get_logger().info("drop.done", drop="D3")
+    assert heard == [("upload.not_taken", "D1"), ("drop.done", "D2")]
+    assert [line["drop"] for line in lines(out)] == ["D2", "D3"]
+
+
+def test_a_hearer_that_fails_harms_nobody(out: io.StringIO) -> None:
+    """The line is written all the same, and other hearers hear."""
+    heard: list[str] = []
+    ends = [
+        log.hear(lambda *_: failing(ValueError("no"))),
+        log.hear(lambda event, _: heard.append(event)),
+    ]
+    log.get_logger().info("drop.done")
+    for end in ends:
+        end()
+    assert heard == [line["event"] for line in lines(out)] == ["drop.done"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio.lowlevel
 import pytest
 from raw_tenant import Peer, raw_tenant
-from revenue_api_bench import PATIENCE, TAIL, bench, part
+from revenue_api_bench import PATIENCE, TAIL, bench, part, within_a_file
 
 from revsyncd.adapters.revenue_api import body as body_module
 from revsyncd.adapters.revenue_api.wire import _established
@@ -126,11 +126,12 @@ async def test_a_cancelled_upload_sends_no_last_chunk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["same size", "shorter", "longer", "gone", "a link", "a pipe"])
 @pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize("in_place", [False, True])
 async def test_a_part_that_changed_on_disk_is_not_sent_whole(
-    change: str, size: int, tmp_path: Path
+    change: str, size: int, tmp_path: Path, *, in_place: bool
 ) -> None:
     """What is not what the ledger recorded never reaches the tenant complete."""
-    upload = part(tmp_path, size)
+    upload = within_a_file(part(tmp_path, size)) if in_place else part(tmp_path, size)
     content = upload.path.read_bytes()
     if change in ("gone", "a link", "a pipe"):
         upload.path.rename(tmp_path / "aside")
@@ -139,7 +140,9 @@ async def test_a_part_that_changed_on_disk_is_not_sent_whole(
     elif change == "a pipe":
         os.mkfifo(upload.path)
     elif change != "gone":
-        altered = {"same size": b"X" + content[1:], "shorter": content[:-1]}
+        middle = len(content) // 2
+        other = content[:middle] + b"\0" + content[middle + 1 :]
+        altered = {"same size": other, "shorter": content[:-1]}
         upload.path.write_bytes(altered.get(change, content + b"x"))
     async with raw_tenant(accept) as tenant, bench(tenant.base_url) as desk:
         judgement = await desk.upload(upload)
@@ -171,9 +174,14 @@ async def test_a_cut_outside_the_part_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [SMALL, 1_500_000, LARGE])
-async def test_a_file_arrives_byte_by_byte_as_a_named_part(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+async def test_a_file_arrives_byte_by_byte_as_a_named_part(
+    size: int, tmp_path: Path, *, in_place: bool
+) -> None:
     """upload/file is a multipart form with one part `file`, of announced length."""
     upload = part(tmp_path, size)
+    content = upload.path.read_bytes()
+    upload = within_a_file(upload) if in_place else upload
     async with raw_tenant(accept) as tenant, bench(tenant.base_url + "/revenue") as desk:
         judgement = await desk.upload(upload)
     peer = tenant.peers[0]
@@ -192,7 +200,7 @@ async def test_a_file_arrives_byte_by_byte_as_a_named_part(size: int, tmp_path: 
     assert isinstance(only, Message)
     assert only.get_param("name", header="content-disposition") == "file"
     assert only.get_filename() == upload.file_name
-    assert upload.path.read_bytes() in peer.body
+    assert content in peer.body
     assert len(peer.body) == peer.length
 
 

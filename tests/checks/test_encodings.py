@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prepared_parts import bytes_of
 
 from revsyncd.checks import source
 from revsyncd.checks.contract import CheckResult, Dialect, Preparation, Problem, Rules
@@ -38,7 +39,7 @@ def test_an_encoding_is_read_and_sent_as_utf_8(
         preparation=Preparation(parts_directory, 10),
     )
     assert (result.encoding, result.errors, result.records, result.lines) == (found, 0, 1, 2)
-    assert result.parts[0].path.read_bytes() == (HEADER + RECORD).encode()
+    assert bytes_of(result.parts[0]) == (HEADER + RECORD).encode()
 
 
 def test_latin_1_takes_every_byte_but_its_control_characters(examine: Examine) -> None:
@@ -161,7 +162,7 @@ def test_another_delimiter(examine: Examine, parts_directory: Path, delimiter: s
         dialect=Dialect(delimiter=delimiter),
         preparation=Preparation(parts_directory, 10),
     )
-    assert result.parts[0].path.read_bytes().decode() == HEADER + '"a,b",SO,1,\r\n'
+    assert bytes_of(result.parts[0]).decode() == HEADER + '"a,b",SO,1,\r\n'
 
 
 @pytest.mark.parametrize("line", ["sep=;\r\n", "SEP=;\n", '"sep=;"\r\n'])
@@ -179,7 +180,7 @@ def test_line_ends_may_be_mixed(
     """Parts have CRLF whatever the file has."""
     content = HEADER[:-2] + newlines[0] + "1,SO,1," + newlines[1] + "2,SO,1," + newlines[0]
     result = examine(content, preparation=Preparation(parts_directory, 10))
-    assert result.parts[0].path.read_bytes().decode() == HEADER + "1,SO,1,\r\n2,SO,1,\r\n"
+    assert bytes_of(result.parts[0]).decode() == HEADER + "1,SO,1,\r\n2,SO,1,\r\n"
 
 
 def test_line_ends_of_an_old_mac_are_told(examine: Examine) -> None:
@@ -209,7 +210,7 @@ def test_a_configured_notation_of_numbers_is_brought_into_the_tenants(
         Dialect(delimiter=";", decimal=",", thousands="."),
         preparation=Preparation(parts_directory, 10),
     )
-    assert result.parts[0].path.read_bytes().decode() == HEADER + f"1,SO,{sent},\r\n"
+    assert bytes_of(result.parts[0]).decode() == HEADER + f"1,SO,{sent},\r\n"
     assert result.normalised == ({"numbers": 1} if written != sent else {})
     assert float(result.totals["Amount"]) == float(sent)
 

@@ -77,10 +77,73 @@ def test_a_zip_with_several_files_is_none_of_them(tmp_path: Path) -> None:
     assert (found.fault, "2 files" in found.told) == (Fault.UNREADABLE, True)
 
 
+def test_a_gzip_of_several_members_is_all_of_them(tmp_path: Path) -> None:
+    """As RFC 1952 has it; padding with zeros is none of them."""
+    content = gzip.compress(GOOD[:60]) + gzip.compress(GOOD[60:])
+    for padded in (content, content + bytes(512)):
+        assert look(tmp_path, padded).sha256 == hashlib.sha256(GOOD).hexdigest()
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zip"])
+@pytest.mark.parametrize("garbage", [b"x", b"<Error>", GOOD, b"PK", b"\x1f\x8b"])
+def test_what_follows_an_archive_makes_it_a_damaged_one(
+    tmp_path: Path, packing: str, garbage: bytes
+) -> None:
+    """Nobody can say what it is."""
+    assert look(tmp_path, packed(GOOD, packing) + garbage).fault is Fault.CUT
+
+
+def test_of_two_zips_in_a_row_none_is_the_file(tmp_path: Path) -> None:
+    """Readers take the last one, and the entries of the first would be lost in silence."""
+    found = look(tmp_path, packed(GOOD, "zip") + packed(HEADER, "zip"))
+    assert (found.fault, "before or after" in found.told) == (Fault.CUT, True)
+
+
+def test_a_zip_may_have_a_comment(tmp_path: Path) -> None:
+    """It is a part of the archive."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        out.comment = b"made by the tenant"
+        out.writestr("a.csv", GOOD)
+    assert look(tmp_path, archive.getvalue()).fault is None
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xef\xbb\xbf \r\n<html><title>Sign in</title>", "a web page came"),
+        (
+            b"<Error><Code>AccessDenied</Code></Error>",
+            "XML came in place of the file: AccessDenied",
+        ),
+        ('<?xml version="1.0"?><a/>'.encode("utf-16"), "XML came in place of the file"),
+        (b'{"Message": "no \\u00fc"}', "JSON came in place of the file: no ü"),
+        (b'[{"error": "x"}]', "JSON came in place of the file: x"),
+        (b"[]", "JSON came"),
+        (b"{", "JSON came"),
+        (b'{"message": "https://h/?a=b SIGNATURESIGNATURESIGNATURE"}', "file: (an address) …"),
+    ],
+)
+def test_an_answer_is_no_file(tmp_path: Path, content: bytes, told: str) -> None:
+    """Recognised by how it begins; of its words only those for people are told, and no key."""
+    found = look(tmp_path, content)
+    assert found.fault is Fault.ANSWER
+    assert told in found.told
+
+
+@pytest.mark.parametrize("label", ["[id", "[id]", "(id)", "< id", "#id"])
+def test_an_odd_label_is_no_answer(tmp_path: Path, label: str) -> None:
+    """A header may begin with a bracket."""
+    content = HEADER.replace(b"id,", f"{label},".encode(), 1) + b"1,USD,1,1,x\r\n"
+    assert look(tmp_path, content).fault is None
+
+
 @pytest.mark.parametrize(
     ("content", "fault", "told"),
     [
         (b"", Fault.CUT, "no header"),
+        (b"Report not found\r\nTry later\r\n", Fault.UNREADABLE, "one cell"),
+        (bytes(5000), Fault.UNREADABLE, "one cell"),
         (GOOD[:-2], Fault.CUT, "no end"),
         (HEADER + b"1,USD\r\n", Fault.CUT, "2 fields"),
         (HEADER + b"1,USD\r\n" + GOOD[len(HEADER) :], Fault.UNREADABLE, "record 1 has 2 fields"),
@@ -116,6 +179,14 @@ def test_an_amount_that_is_no_plain_number_is_in_no_total(tmp_path: Path, cell: 
     found = look(tmp_path, HEADER + f'1,USD,"{cell}",,x\r\n2,USD,1,1,x\r\n'.encode())
     assert (found.unsummed, found.totals["USD"]["credit"]) == (1, "1")
     assert cell in found.unsummed_told
+
+
+def test_a_column_that_holds_no_currencies_fills_no_memory(tmp_path: Path) -> None:
+    """Ids in its place would make a total of each record: beyond a thousand they are in none."""
+    rows = b"".join(b"1,%d,1,1,x\r\n" % number for number in range(3000))
+    found = look(tmp_path, HEADER + rows)
+    assert (len(found.totals), found.unsummed) == (1000, 2000)
+    assert "record 1,001" in found.unsummed_told
 
 
 @given(

@@ -1,15 +1,24 @@
 """Two processes find what one finds, or leave it to one."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prepared_parts import bytes_of, in_place
 
 from benchmarks import planted
 from revsyncd.checks import engine, halves
-from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Manifest, Rules
+from revsyncd.checks.contract import (
+    CheckJob,
+    CheckResult,
+    Dialect,
+    Manifest,
+    Preparation,
+    Rules,
+)
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
 
 RULES = Rules(
@@ -95,12 +104,111 @@ def test_what_is_found_does_not_depend_on_the_number_of_processes(
     same(job_on(tmp_path / "drop.csv", content, manifest=Manifest(records=7)))
 
 
+RECORD = b"%d,7\r\n"
+RECORDS = b"Id,Org\r\n" + b"".join(RECORD % number for number in range(1, 3001))
+
+
+def prepared(directory: Path, job: CheckJob, processes: int) -> tuple[CheckResult, list[bytes]]:
+    """The result, and everything that was made for the upload."""
+    directory.mkdir()
+    made = Preparation(
+        directory, 700, split_off_invalid=True, line_ids=directory / "ids", so_line_id="Id"
+    )
+    result = engine.check(replace(job, preparation=made), processes=processes)
+    left = {path.name for path in directory.iterdir()} - {p.path.name for p in result.parts}
+    assert left == ({"ids"} if result.parts else set())
+    return result, [*map(bytes_of, result.parts), *([made.line_ids.read_bytes()] if left else [])]  # type: ignore[union-attr]
+
+
+def same_parts(job: CheckJob) -> CheckResult:
+    """The result of two processes, after proof that one makes the same parts and the same index."""
+    one, ones = prepared(job.path.with_name("one"), job, 1)
+    two, twos = prepared(job.path.with_name("two"), job, 2)
+    assert twos == ones
+    for result in (one, two):
+        assert [p.sha256 for p in result.parts] == [
+            hashlib.sha256(bytes_of(p)).hexdigest() for p in result.parts
+        ]
+    described = [(p.ranges, p.size, p.cut, p.sha256) for p in one.parts]
+    assert described == [(p.ranges, p.size, p.cut, p.sha256) for p in two.parts]
+    assert replace(two, seconds=0, parts=()) == replace(one, seconds=0, parts=())
+    return two
+
+
+def test_two_processes_make_the_parts_of_one_where_nothing_is_written(
+    tmp_path: Path, begun: Begun
+) -> None:
+    """All ranges, one of them over the middle, and the index of line ids whole."""
+    result = same_parts(job_on(tmp_path / "drop.csv", RECORDS))
+    assert len(begun) == 1
+    assert [p.records for p in result.parts] == [700, 700, 700, 700, 200]
+    assert all(map(in_place, result.parts))
+
+
+@pytest.mark.parametrize("at", [200, 2900])
+@pytest.mark.parametrize(
+    "odd", [b'%d,"7"\r\n', b"%d,7\n", b"%d\r\n", b"%d,8\r\n", b"\r\n\n%d,7\r\n", b"1,7\r\n"]
+)
+def test_an_odd_record_in_either_half_makes_no_other_parts(
+    tmp_path: Path, begun: Begun, odd: bytes, at: int
+) -> None:
+    """Needless quotes, a short record, another organisation, a blank line, a key that repeats."""
+    other = odd if b"%d" not in odd else odd % at
+    content = RECORDS.replace(b"\n" + RECORD % at, b"\n" + other)
+    same_parts(job_on(tmp_path / "drop.csv", content))
+    assert len(begun) == 1
+
+
+@pytest.mark.parametrize("at", [300, 2700])
+def test_dense_faults_in_either_half_make_no_other_parts(
+    tmp_path: Path, begun: Begun, at: int
+) -> None:
+    """Good records between them are told one by one, and keep their numbers."""
+    content = RECORDS
+    for number in range(at, at + 200, 3):
+        content = content.replace(b"\n" + RECORD % number, b"\n%d\r\n" % number)
+    result = same_parts(job_on(tmp_path / "drop.csv", content))
+    assert len(begun) == 1
+    assert sum(p.records for p in result.parts) == 3000 - 67
+
+
+def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, begun: Begun) -> None:
+    """Whichever process finds the fault."""
+    for at in (b"2900", b"200"):
+        directory = tmp_path / at.decode()
+        directory.mkdir()
+        job = job_on(
+            directory / "drop.csv", RECORDS.replace(b"\n" + at + b",7", b"\n" + at + b",\xff")
+        )
+        assert same_parts(job).parts == ()
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize("org", [b"7", b"\xc3\xab", b"x" * 60])
+def test_two_processes_make_the_parts_of_one_where_all_is_written(
+    tmp_path: Path, begun: Begun, org: bytes
+) -> None:
+    """Line ends of another system: the second half is written once, and then into its parts."""
+    content = RECORDS.replace(b"\r", b"").replace(b",7", b"," + org)
+    result = same_parts(job_on(tmp_path / "drop.csv", content))
+    assert len(begun) == 1
+    assert [(p.records, in_place(p)) for p in result.parts] == [*[(700, False)] * 4, (200, False)]
+
+
+def test_what_is_kept_together_is_left_to_one_process(tmp_path: Path, begun: Begun) -> None:
+    """Only one that has seen all the records before can say where a part ends."""
+    preparation = Preparation(tmp_path, 5000, keep_together=("Org",))
+    job = job_on(tmp_path / "drop.csv", RECORDS, preparation=preparation)
+    assert engine.check(job, processes=2).records == 3000
+    assert begun == []
+
+
 def test_a_second_process_that_dies_is_no_loss(
     tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One reads the whole file then."""
     job = job_on(tmp_path / "drop.csv", b"Id,Org\n" + b"a,1\n" * 4000)
-    monkeypatch.setattr(engine._Check, "half", lambda *_: os._exit(3))
+    monkeypatch.setattr(engine._Check, "half", lambda *_, **__: os._exit(3))
     same(job)
     assert len(begun) == 1
 

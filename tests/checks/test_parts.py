@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepared_parts import bytes_of, in_place, rows
 
 from revsyncd.checks import engine
 from revsyncd.checks.contract import (
@@ -26,16 +27,12 @@ from revsyncd.checks.contract import (
     Rules,
 )
 from revsyncd.checks.parts import PartsWriter
+from revsyncd.checks.runs import Run
 from revsyncd.core.errors import CheckFailed, NoSpace
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
 
 Examine = Callable[..., CheckResult]
 HEADER = "Id,Type,Amount,Date\r\n"
-
-
-def rows(part: PreparedPart) -> list[list[str]]:
-    with part.path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file, strict=True))
 
 
 def record(number: int, kind: str = "SO") -> str:
@@ -59,9 +56,9 @@ def test_parts_hold_every_record_once_with_the_header_repeated(
         (3, 3, 300, ((1001, 1300),)),
     ]
     for part in result.parts:
-        data = part.path.read_bytes()
+        data = bytes_of(part)
         assert (part.size, part.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-        assert part.path.parent == parts_directory
+        assert in_place(part) or part.path.parent == parts_directory
     assert [part.first_record for part in result.parts] == [1, 501, 1001]
 
 
@@ -132,7 +129,7 @@ def test_the_withheld_end_begins_inside_the_last_record(
     long_end = "2,SO,1,\r\n3,SO,1,\r\n".replace("3,SO,1,", '3,"' + "x" * 200 + '",1,')
     result = examine(HEADER + long_end, preparation=Preparation(parts_directory, 9))
     part = result.parts[0]
-    data = part.path.read_bytes()
+    data = bytes_of(part)
     assert data.rindex(b"\n3") + 1 < part.cut < part.size - 2
     last = list(csv.reader(data[: part.cut].decode().splitlines()))[-1]
     assert len(last) < 4
@@ -145,7 +142,7 @@ def test_the_cut_of_a_record_with_one_long_last_cell_keeps_its_delimiter_back(
     mapping = Mapping("", tuple(MappedColumn(x, x, ColumnType.CHARACTER) for x in "AB"))
     content = f"A,B\r\n1,{'x' * 99}\r\n"
     part = examine(content, mapping=mapping, preparation=Preparation(parts_directory, 9)).parts[0]
-    assert part.path.read_bytes()[: part.cut] == b"A,B\r\n1"
+    assert bytes_of(part)[: part.cut] == b"A,B\r\n1"
 
 
 @pytest.mark.parametrize(
@@ -169,14 +166,14 @@ def test_neighbours_with_equal_values_stay_together(
         batch = keys[at : at + at_once]
         numbers = [at + i + 1 for i in range(len(batch))]
         lines = [f"{key},{n}\r\n" for key, n in zip(batch, numbers, strict=True)]
-        writer.add_groups(numbers, lines, [(key,) for key in batch])
+        writer.add_groups(Run.of(numbers, lines), [(key,) for key in batch])
     parts = writer.finish()
     assert ["".join(row[0] for row in rows(part)[1:]) for part in parts] == expected
     assert [row[1] for part in parts for row in rows(part)[1:]] == [
         str(n + 1) for n in range(len(keys))
     ]
     for part, held in zip(parts, expected, strict=True):
-        data = part.path.read_bytes()
+        data = bytes_of(part)
         assert (part.size, part.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert part.records == len(held)
         assert part.ranges == ((part.first_record, part.first_record + len(held) - 1),)
@@ -334,7 +331,7 @@ def test_a_full_disk_is_no_space_and_leaves_nothing_behind(
 ) -> None:
     """The caller waits; the directory is empty for the next attempt."""
     monkeypatch.setattr("revsyncd.checks.writing._DISK_TROUBLE", frozenset({errno.EFBIG}))
-    content = HEADER + "".join(record(n, "x" * 50) for n in range(1000))
+    content = (HEADER + "".join(record(n, "x" * 50) for n in range(1000))).replace("\r", "")
     path = parts_directory.parent / "drop.csv"
     path.write_text(content, newline="")
     with files_no_larger_than(20_000), pytest.raises(NoSpace, match=os.strerror(errno.EFBIG)):
@@ -392,3 +389,12 @@ def test_progress_runs_from_nothing_to_the_whole_file(tmp_path: Path) -> None:
     assert told == sorted(told)
     assert len(told) > 1
     assert told[-1] == (result.size, result.size)
+
+
+def test_parts_are_on_disk_before_they_are_described(
+    examine: Examine, parts_directory: Path, synced: list[Path]
+) -> None:
+    """After a power loss the ledger may know them already."""
+    content = HEADER + "".join(record(n) for n in range(1, 6))
+    result = examine(content, preparation=Preparation(parts_directory, 2))
+    assert [*(part.path for part in result.parts), parts_directory] == synced

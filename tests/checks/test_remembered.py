@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prepared_parts import bytes_of
 
 from revsyncd.checks import engine
 from revsyncd.checks.contract import CheckJob, CheckResult, Dialect, Preparation, Rules
@@ -81,4 +82,4 @@ def test_as_an_error_it_is_left_out_under_split(tmp_path: Path) -> None:
     job = CheckJob(path, MAPPING, Dialect(), rules, None, preparation, known)
     result = engine.check(job)
     assert result.rejected == ((2, 2),)
-    assert result.parts[0].path.read_bytes() == b"Id,Text\r\na,x\r\nc,x\r\n"
+    assert bytes_of(result.parts[0]) == b"Id,Text\r\na,x\r\nc,x\r\n"

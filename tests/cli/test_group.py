@@ -127,21 +127,6 @@ def test_a_broken_configuration(
     assert lines[-1].startswith(f"next step: correct {config.path}")
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ("ledger", "rebuild"),
-        ("check", "--audit"),
-    ],
-    ids=" ".join,
-)
-def test_not_in_this_version(revsyncd: Revsyncd, args: tuple[str, ...]) -> None:
-    """What is planned says so, and is never silently accepted."""
-    result = revsyncd(*args)
-    assert result.exit_code == 1
-    assert "not in this version" in result.stderr
-
-
 def test_errors_have_one_form() -> None:
     """Ours, the system's and those inside groups; a fault of ours stays what it is."""
     ours = explained(ExceptionGroup("", [RevsyncdError("what", hint="do")]))

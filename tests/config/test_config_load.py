@@ -30,6 +30,10 @@ LITERAL = (
 )
 NO_DURATION = '"10" is not a duration; write a number and a unit, such as "10s"'
 NEEDED = 'is missing; auth = "token" needs it; write username = "env:REVSYNCD_USERNAME"'
+STRANGERS = (
+    "is missing; 0.0.0.0:9464 can be reached from other hosts: "
+    'write token = "file:PATH", or listen on 127.0.0.1 or a unix socket'
+)
 TOO_MANY = 'upload = "csv" takes at most 20000; write max_records_per_upload = 20000'
 
 
@@ -113,7 +117,7 @@ def test_every_problem_at_once(write: Write) -> None:
         base_url = "http://acme.example"
         password = "hunter2"
         [http]
-        listen = "127.0.0.1:9464"
+        listen = "0.0.0.0:9464"
         [templates.orders]
         template_name = "Transaction Upload"
         settle_time = "10"
@@ -123,7 +127,6 @@ def test_every_problem_at_once(write: Write) -> None:
         review = "yes"
     """
     assert problems(write(text)) == [
-        "http: not in this version; take the section out",
         'root: "here" is not an absolute path below /; write it in full, such as "/srv/revsync"',
         'tenant.base_url: "http" would send secrets in the clear; write "https://…"',
         f"tenant.password: {LITERAL}",
@@ -134,6 +137,7 @@ def test_every_problem_at_once(write: Write) -> None:
         f"tenant.username: {NEEDED}",
         f"templates.orders.max_records_per_upload: {TOO_MANY}",
         'templates.orders.after, entry 1: there is no folder "evnts"; did you mean "events"?',
+        f"http.token: {STRANGERS}",
     ]
 
 

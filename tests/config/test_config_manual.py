@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 import pytest
 import tomli
 
-from revsyncd.config import Config, load
+from revsyncd.config import Config, Listen, load
 from revsyncd.config.secrets import SecretRef
 from revsyncd.config.structure import keys
 from revsyncd.core.errors import ConfigError
@@ -17,11 +17,16 @@ MANUAL = Path(__file__).parents[2] / "config" / "revsyncd.toml"
 # Shown as examples: they have no default that could stand in a line.
 EXAMPLES = {
     "gl.confirm",
+    "http.token",
     "tenant.client_id",
     "tenant.client_secret",
     "templates.*.checks.allowed",
     "templates.*.checks.levels",
 }
+
+
+# Dataclasses that are one value in the file, and no table.
+VALUES = (SecretRef, Listen)
 
 
 def all_keys(table: type[Any] = Config, prefix: str = "") -> set[str]:
@@ -30,7 +35,7 @@ def all_keys(table: type[Any] = Config, prefix: str = "") -> set[str]:
         kind = field.type
         inner = get_args(kind)[-1] if get_origin(kind) is dict else kind
         key = f"{prefix}{name}"
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner) and inner is not SecretRef:
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner) and inner not in VALUES:
             found |= all_keys(inner, f"{key}.*." if inner is not kind else f"{key}.")
         else:
             found.add(key)
@@ -77,7 +82,10 @@ def without_examples(config: Config) -> Config:
     checks = dataclasses.replace(folder.checks, allowed={}, levels={})
     templates = {folder.name: dataclasses.replace(folder, checks=checks)}
     gl = dataclasses.replace(config.gl, confirm="")
-    return dataclasses.replace(config, path=Path(), tenant=tenant, templates=templates, gl=gl)
+    http = dataclasses.replace(config.http, token=None)
+    return dataclasses.replace(
+        config, path=Path(), tenant=tenant, templates=templates, gl=gl, http=http
+    )
 
 
 ODD = [

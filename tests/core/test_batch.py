@@ -9,24 +9,24 @@ from revsyncd.core.batch import (
     MOVES,
     Batch,
     Event,
-    Finding,
     Listed,
     Reason,
     State,
     UnknownMove,
     advance,
     by_id,
-    compare,
     delivered,
     is_late,
     plan,
     tell_late,
 )
+from revsyncd.core.batch_finding import CATCHING_UP, Finding, compare
 from revsyncd.core.batch_words import acknowledges, balance_told, hold, rejected
 from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.outbox_names import COMPANIONS, LONGEST, file_name, safe, temporary, with_number
 
 ROW = Listed("5001", "Close", "READY TO TRANSFER", "T1", "70001")
+NOW = 9000.0
 PATTERN = "GL_{batch_id}_{batch_name}.csv"
 
 
@@ -44,6 +44,10 @@ def known(state: State, *, published: bool = False, row: Listed = ROW) -> Batch:
         changed_at=1000.0,
         published=published,
     )
+
+
+PUBLISHING = known(State.FETCHED).evolve(publishing=True)
+MISSING = known(State.HELD).evolve(reason=Reason.FILE_MISSING)
 
 
 @pytest.mark.parametrize("status", ["READY TO TRANSFER", "Ready To Transfer", "ready_to_transfer"])
@@ -75,6 +79,16 @@ def test_ready_is_ready_in_any_case(status: str) -> None:
         (replace(ROW, updated="T2"), known(State.CONFIRMING, published=True), Finding.REISSUED),
         (ROW, known(State.CONFIRMED, published=True), Finding.REISSUED),
         (None, known(State.CONFIRMED, published=True), Finding.NOTHING),
+        (ROW, known(State.CONFIRMED).evolve(confirmed_by="list"), Finding.NOT_CONFIRMED),
+        (
+            replace(ROW, updated="T2"),
+            known(State.CONFIRMED).evolve(confirmed_by="list"),
+            Finding.REISSUED,
+        ),
+        (replace(ROW, updated="T2"), PUBLISHING, Finding.AS_BEFORE),
+        (replace(ROW, updated="T2"), known(State.FETCHED), Finding.CHANGED),
+        (None, MISSING, Finding.NOTHING),
+        (replace(ROW, updated="T2"), MISSING, Finding.REISSUED),
         (ROW, known(State.WITHDRAWN, published=True), Finding.BACK),
         (ROW, known(State.WITHDRAWN), Finding.CHANGED),
         (ROW, known(State.CLOSED), Finding.CHANGED),
@@ -86,7 +100,19 @@ def test_ready_is_ready_in_any_case(status: str) -> None:
 )
 def test_what_a_list_means(row: Listed | None, before: Batch | None, finding: Finding) -> None:
     """For what we know of a batch, a row of the list says one thing."""
-    assert compare(row, before) is finding
+    assert compare(row, before, NOW) is finding
+
+
+@pytest.mark.parametrize(
+    ("after", "finding"),
+    [(-1.0, Finding.REISSUED), (0.0, Finding.NOTHING), (CATCHING_UP, Finding.REISSUED)],
+)
+def test_a_list_may_be_older_than_a_confirmation(after: float, finding: Finding) -> None:
+    """An unchanged row right after the tenant's answer is no new issue: the ERP would load it twice."""
+    confirmed = known(State.CONFIRMED, published=True)
+    told = confirmed.evolve(confirmed_at=NOW - after, confirmed_by="answer")
+    assert compare(ROW, told, NOW) is finding
+    assert compare(replace(ROW, updated="T2"), told, NOW) is Finding.REISSUED
 
 
 EVENTS = {
@@ -108,12 +134,14 @@ def test_whatever_a_list_says_has_a_move(
 ) -> None:
     """No list leads to an event that the state does not know; what is prepared starts over instead."""
     if published != (state not in (State.LISTED, State.FETCHED)) and state not in (
+        State.CONFIRMING,
+        State.CONFIRMED,
         State.HELD,
         State.WITHDRAWN,
         State.CLOSED,
     ):
         return  # no batch is like that
-    event = EVENTS.get(compare(row, known(state, published=published)))
+    event = EVENTS.get(compare(row, known(state, published=published), NOW))
     if event is not None and state is not State.SUPERSEDED:
         assert event in MOVES[state] or (state is State.FETCHED and event is Event.CHANGED)
 
@@ -183,7 +211,7 @@ def test_any_name_becomes_a_safe_one(name: str, batch: str, issue: int) -> None:
     assert not found.startswith((".", "-"))
     assert "/" not in found
     assert all(len(found + companion) <= LONGEST for companion in COMPANIONS)
-    hidden = temporary(batch, issue, "report.unpacked")
+    hidden = temporary("https://t", batch, issue, "report.unpacked")
     assert hidden.startswith(".revsyncd-gl-")
     assert "/" not in hidden
     assert len(hidden) <= LONGEST
@@ -192,7 +220,8 @@ def test_any_name_becomes_a_safe_one(name: str, batch: str, issue: int) -> None:
 def test_ids_that_are_made_safe_stay_apart() -> None:
     """Two ids that would look the same after that get different names."""
     assert file_name(PATTERN, "1/2", "x", 1) != file_name(PATTERN, "1_2", "x", 1)
-    assert temporary("1/2", 1, "data") != temporary("1_2", 1, "data")
+    assert temporary("t", "1/2", 1, "data") != temporary("t", "1_2", 1, "data")
+    assert temporary("t", "1", 1, "data") != temporary("u", "1", 1, "data")
 
 
 def test_the_next_issue_has_a_name_of_its_own() -> None:

@@ -24,6 +24,7 @@ FIELDS = {
     *("size", "sha256", "encoding", "records", "lines", "records_by_state", "totals"),
     *("totals_by", "received_at", "settled_at", "checks", "parts", "stage_errors"),
     *("correction_of", "corrected_by", "duplicate_of", "resolved"),
+    *("tenant", "permitted", "companion"),
 }
 
 
@@ -140,6 +141,7 @@ def test_a_full_report() -> None:
             "of": 1,
             "records": 10,
             "first_record": 1,
+            "ranges": "1-10",
             "file_name": "orders.p001of001.csv",
             "sha256": part.sha256,
             "request_id": 10001,
@@ -147,6 +149,10 @@ def test_a_full_report() -> None:
             "message": "ok",
             "tracking": None,
             "released_at": "2026-11-23T04:48:20.500Z",
+            "route": "file",
+            "doubt": None,
+            "size": 1000,
+            "cut": 900,
         }
     ]
 
@@ -205,6 +211,8 @@ def test_stage_errors_are_listed_and_counted() -> None:
         "message": "bad",
         "code": "RPRO-00076",
         "state": "open",
+        "column": "",
+        "value": "",
     }
 
 

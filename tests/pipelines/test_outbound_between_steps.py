@@ -105,6 +105,29 @@ async def test_killed_while_a_refusal_is_recorded(
         assert confirms(it) == 0
 
 
+async def test_killed_while_a_held_batch_is_confirmed_on_a_person_s_word(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tenant was told nothing: it is held as before, and the wrong acknowledgement confirms nothing."""
+    async with start(section("acknowledged")) as it:
+        batch = ready(it)
+        async with it.outbound() as outbound:
+            await outbound.look()
+            (it.outbox / f"{name_of(batch)}.ack").write_text("0" * 64)
+            await outbound.look()
+        with monkeypatch.context() as patch:
+            _killed_before(patch, JournalApi, "confirm")
+            with pytest.raises(Killed):
+                await it.while_stopped("gl-confirm", str(batch.id))
+        async with it.outbound() as outbound:
+            assert (await it.batch(batch.id)).state is State.CONFIRMING
+            await outbound.look()
+            await outbound.look()
+            held = await it.batch(batch.id)
+        assert (held.state, held.reason) == (State.HELD, "wrong_ack")
+        assert confirms(it) == 0
+
+
 async def test_a_header_that_is_no_utf_8_is_delivered(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,35 +159,6 @@ async def test_an_error_in_place_of_a_page_is_not_the_end(start: Start) -> None:
         assert await outbound.look()
         assert it.delivered() == {name_of(batch): batch.file()}
         assert status(it, batch) == "TRANSFERRED"
-
-
-async def test_a_held_batch_that_the_list_lacks_once_is_told_again(start: Start) -> None:
-    """It is closed with what the tenant says, and open as soon as the tenant has it ready again."""
-    async with start() as it, it.outbound() as outbound:
-        batch = ready(it, balanced=False)
-        await outbound.look()
-        it.tenant.trouble.add("answer", on="/journal/list", status=204)
-        await outbound.look()
-        assert (await it.batch(batch.id)).state is State.CLOSED
-        await outbound.look()
-        assert (await it.batch(batch.id)).state is State.HELD
-        assert len(it.log.having("gl.held", reason="unbalanced")) == 2
-        assert confirms(it) == 0
-
-
-async def test_a_refused_batch_that_the_list_lacks_once_stays_refused(start: Start) -> None:
-    """What the ERP said of it is looked at anew: an acknowledgement of another content is none."""
-    async with start(section("acknowledged")) as it, it.outbound() as outbound:
-        batch = ready(it)
-        await outbound.look()
-        (it.outbox / f"{name_of(batch)}.ack").write_text("0" * 64)
-        await outbound.look()
-        it.tenant.trouble.add("answer", on="/journal/list", status=204)
-        await outbound.look()
-        await outbound.look()
-        await outbound.look()
-        assert (await it.batch(batch.id)).state is State.HELD
-        assert confirms(it) == 0
 
 
 async def test_a_person_may_have_what_is_no_longer_ready(start: Start) -> None:

@@ -1,5 +1,6 @@
 """What the network does to downloads: cuts at any byte, expiry, hosts without ranges or lengths."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,40 @@ async def test_a_download_without_length_or_chunks_is_never_confirmed_on_its_own
         assert aside.read_bytes() == b"".join(lines[:5])
 
 
-async def test_an_archive_proves_its_own_length(start: Start) -> None:
-    """Gzip carries length and checksum, so it needs none from the host."""
+async def test_a_zip_proves_its_own_length(start: Start) -> None:
+    """The list of what is in it is its end, so it needs no length from the host."""
     async with start(framing=Framing.CLOSE) as it, it.outbound() as outbound:
-        batch = ready(it, 8, packing=Packing.GZIP)
+        batch = ready(it, 8, packing=Packing.ZIP)
         cut(it, "report", len(batch.file()) - 3)
         await outbound.look()
         nothing_visible(it, batch)
         await outbound.look()
         assert confirms(it) == 1
+
+
+async def test_a_gzip_of_several_members_does_not(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut between two of them it unpacks without a fault: where nothing says its length, it is held."""
+    made = Batch.file
+
+    def in_two(batch: Batch) -> bytes:
+        whole = made(batch)
+        half = whole.index(b"\r\n5,") + 2
+        return gzip.compress(whole[:half]) + gzip.compress(whole[half:])
+
+    monkeypatch.setattr(Batch, "file", in_two)
+    async with start(framing=Framing.CLOSE) as it:
+        batch = ready(it, 8)
+        first = gzip.compress(made(batch)[: made(batch).index(b"\r\n5,") + 2])
+        cut(it, "report", len(first))
+        async with it.outbound() as outbound:
+            await outbound.look()
+            assert (await it.batch(batch.id)).reason == "unproven"
+            assert (it.delivered(), confirms(it)) == ({}, 0)
+        it.tenant.configure(framing=Framing.LENGTH)
+        assert await it.while_stopped("gl-fetch", str(batch.id))
+        assert it.delivered() == {name_of(batch): made(batch)}
 
 
 @pytest.mark.parametrize("framing", [Framing.LENGTH, Framing.CHUNKED])
@@ -240,7 +266,8 @@ async def test_a_tenant_may_serve_fewer_lines_a_page(start: Start) -> None:
         batch = ready(it, 40)
         assert await outbound.look()
         assert it.delivered() == {name_of(batch): batch.file()}
-        assert it.tenant.world.counts.calls["GET /api/integration/v1/journal/batch/{}/{}"] == 7
+        # Six with lines, and the end, which is believed when it is said twice.
+        assert it.tenant.world.counts.calls["GET /api/integration/v1/journal/batch/{}/{}"] == 8
         assert it.tenant.world.violations == []
 
 

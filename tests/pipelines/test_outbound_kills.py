@@ -201,6 +201,29 @@ async def test_killed_while_a_batch_is_set_aside(
         assert confirms(it) == 0
 
 
+async def test_what_cant_be_published_stops_nobody_else(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once while it lasts; the others go out, and it does when it can."""
+    async with start() as it, it.outbound() as outbound:
+        first, second = ready(it), ready(it)
+        real = outbox.publish
+
+        def refused(data: Path, manifest: Path, target: Path) -> None:
+            if str(first.id) in target.name:
+                raise OSError(errno.ENAMETOOLONG, "File name too long")
+            real(data, manifest, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "publish", refused)
+            for _ in range(3):
+                assert not await outbound.look()
+        assert list(it.delivered()) == [name_of(second)]
+        assert len(it.log.having("gl.step_failed")) == 1
+        assert await outbound.look()
+        assert status(it, first) == status(it, second) == "TRANSFERRED"
+
+
 # -- the disk ------------------------------------------------------------------------------------
 
 
@@ -294,6 +317,30 @@ async def test_an_outbox_on_another_file_system_is_refused_with_the_remedy(
             for path in sorted(target.rglob("*"), reverse=True):
                 path.rmdir()
             target.rmdir()
+
+
+async def test_another_file_system_that_comes_later_is_told_and_survived(
+    start: Start, other: Path
+) -> None:
+    """Something mounted over the outbox while the daemon runs: nothing is written there."""
+    async with start(section(outbox='"far/gl"')) as it, it.outbound() as outbound:
+        ready(it)
+        target = other / f"revsyncd-test-late-{os.getpid()}"
+        target.mkdir()
+        aside = it.root / "aside"
+        (it.root / "far").rename(aside)
+        (it.root / "far").symlink_to(target)
+        try:
+            assert not await outbound.look()
+            assert it.instance.conditions.holds(GL_OUTBOX)
+            assert [path for path in target.rglob("*") if path.is_file()] == []
+            assert confirms(it) == 0
+        finally:
+            (it.root / "far").unlink()
+            shutil.rmtree(target)
+        aside.rename(it.root / "far")
+        assert await outbound.look()
+        assert confirms(it) == 1
 
 
 async def test_files_have_the_outbox_s_group_and_the_configured_mode(start: Start) -> None:

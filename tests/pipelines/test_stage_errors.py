@@ -42,6 +42,8 @@ class TestOfADrop:
             "message": "RPRO-00013: Start date is after end date",
             "code": "RPRO-00013",
             "state": "open",
+            "column": "Doc Line Id",
+            "value": "L-2",
         }
         assert report["stage_errors"]["checked_at"].startswith("2026-11-24T12:02:0")
         rejects = await world.sidecar(drop, ".rejects.csv")

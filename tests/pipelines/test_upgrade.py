@@ -18,6 +18,7 @@ from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.ledger import Ledger, upkeep
 from revsyncd.adapters.ledger.schema import MIGRATIONS
 from revsyncd.core.errors import RefusedToStart
+from revsyncd.pipelines.auditing import audit
 
 LEFT = Path(__file__).parents[1] / "data" / "ledger-schema-1.tar.gz"
 KEYS = "max_records_per_upload = 2"
@@ -64,6 +65,7 @@ async def test_a_ledger_of_the_first_release_goes_on(
         assert it.stored() == [["F1", "F2"], ["F3"]]
         assert {p: p.read_bytes() for p in before} == before
         assert upkeep.check(it.root, it.config.state_dir) == []
+        assert audit(it.config).violations == []
 
 
 async def test_what_the_first_release_posted_is_remembered(
@@ -81,6 +83,7 @@ async def test_what_the_first_release_posted_is_remembered(
             await it.log.until("drop.done", file="doubt.csv")
         assert it.stored().count(["C1"]) == 1
         assert upkeep.check(it.root, it.config.state_dir) == []
+        assert audit(it.config).violations == []
 
 
 async def test_commands_wait_for_the_upgrade(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit import Held, require_clean
 from daemon import Daemon, Launch, Site
 from strict_books import BASIC, CLIENT_SECRET, PASSWORD
 from strict_tenant import StrictTenant
@@ -57,9 +58,10 @@ def launch(make: Launch) -> Launch:
 
 
 def nothing_ill(daemon: Daemon, tenant: StrictTenant) -> None:
-    """No traceback, no line that is not JSON, and no secret in any line or file of the site."""
+    """No fault in the log, no secret in any line or file of the site, no broken promise."""
     assert daemon.faults() == []
     assert leaks(daemon, tenant) == []
+    require_clean(daemon.site.config, map(Held.of_strict, tenant.stored))
 
 
 def leaks(daemon: Daemon, tenant: StrictTenant) -> list[str]:

@@ -125,6 +125,14 @@ SMALL_DISK = 'mount -t tmpfs -o size=256k tmpfs "$0" && mkdir -p "$0/orders/inbo
 BOUND = 'mkdir -p "$0" && mount --bind "$0" "$0" && exec "$@"'
 
 
+# The lock is kept open for writing, and what is open for writing keeps a mount from becoming read-only.
+OWN_DISK = (
+    'mount -t tmpfs tmpfs "$0" && mkdir -p "$0/orders/inbox" "$0/.revsyncd"'
+    ' && mount -t tmpfs tmpfs "$0/.revsyncd" && exec "$@"'
+)
+BESIDE = ("nsenter", "--preserve-credentials", "--user", "--mount", "--target")
+
+
 def in_namespace(daemon: Daemon, script: str, place: Path) -> None:
     """Run the daemon where the script has mounted something; skips where that can't be done."""
     daemon.wrapper = (*IN_NAMESPACE, script, str(place))
@@ -156,6 +164,35 @@ def test_a_full_outbox_confirms_nothing_and_goes_on_by_itself(
     daemon.wait_for("gl.confirmed")
     daemon.wait_for("disk.mended")
     assert list(files(seen / "outbox" / "gl").values()) == [batch.content]
+
+
+def remount(daemon: Daemon, how: str) -> None:
+    """Let the daemon's root become `ro` or `rw` while it runs."""
+    place = str(daemon.site.root)
+    command = ("mount", "-o", f"remount,bind,{how}", place)
+    subprocess.run([*BESIDE, str(daemon.process.pid), *command], check=True)
+
+
+def test_a_read_only_outbox_confirms_nothing_and_goes_on_by_itself(
+    make: Launch, tenant: StrictTenant
+) -> None:
+    """A disk that turns read-only, as after an error; when it can be written the batch goes out."""
+    daemon = make(top=gl())
+    in_namespace(daemon, OWN_DISK, daemon.site.root)
+    daemon.start()
+    daemon.wait_for("token.renewed")
+    outbox = Path(f"/proc/{daemon.process.pid}/root{daemon.site.root}") / "outbox" / "gl"
+    tenant.books.journal.outbox = str(outbox)
+    remount(daemon, "ro")
+    batch = tenant.books.journal.add(1000)
+    trouble = daemon.wait_for("disk.trouble")
+    assert "Read-only file system" in trouble["error"]
+    assert batch.confirmed == 0
+    assert list(outbox.rglob("*GL_*")) == []
+    remount(daemon, "rw")
+    daemon.wait_for("gl.confirmed")
+    daemon.wait_for("disk.mended")
+    assert list(files(outbox).values()) == [batch.content]
 
 
 def test_an_outbox_that_is_a_mount_of_the_same_disk_is_refused_too(make: Launch) -> None:

@@ -66,10 +66,12 @@ class Ledger:
     def open(cls, root: Path, state_dir: Path, clock: Callable[[], float]) -> Iterator[Self]:
         """As the only instance, proven to belong to the root. Raises RefusedToStart, NoSpace."""
         with only_instance(root, state_dir):
+            head = Head(root)
+            head.require(state_dir)
             book = Book.open(state_dir)
             try:
-                head = Head(root)
                 head.prove(book)
+                head.sweep()
                 yield cls(book, clock, head)
             finally:
                 book.close()

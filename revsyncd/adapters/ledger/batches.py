@@ -38,6 +38,18 @@ class Batches:
         marks = ", ".join("?" for _ in _OPEN)
         return self._select(f"WHERE tenant = ? AND state IN ({marks})", tenant, *_OPEN)
 
+    def every(self) -> list[Batch]:
+        """Every issue of every batch, of whatever tenant."""
+        return self._select("ORDER BY tenant, batch, issue")
+
+    def events(self, batch: Batch) -> set[str]:
+        """What the history tells of an issue."""
+        query = (
+            "SELECT event FROM history WHERE event LIKE 'gl %'"
+            " AND json_extract(facts, '$.batch') = ? AND json_extract(facts, '$.issue') = ?"
+        )
+        return {row[0] for row in self._book.rows(query, batch.batch, batch.issue)}
+
     def last(self, tenant: str, limit: int = 20) -> list[Batch]:
         """The last ones that are confirmed or closed, newest first."""
         query = (
@@ -50,6 +62,11 @@ class Batches:
         query = "SELECT target FROM gl_batches WHERE substr(target, 1, ?) = ?"
         rows = self._book.rows(query, len(place) + 1, f"{place}/")
         return {row[0].rpartition("/")[2] for row in rows if "/" not in row[0][len(place) + 1 :]}
+
+    def prepared_names(self) -> set[str]:
+        """The hidden names under which files wait to be published, of whatever tenant."""
+        waiting = self._select("WHERE state = ?", State.FETCHED)
+        return {name for batch in waiting for name in batch.prepared or ()}
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -64,6 +81,12 @@ class Batches:
             facts = {**_named(batch), "to": batch.state, "updated": batch.updated}
             self._remember("gl listed", facts | {"reissue_of": batch.reissue_of})
         return batch
+
+    def restore(self, batch: Batch) -> None:
+        """An issue as its manifest proves it: into a ledger that is being rebuilt."""
+        with self._book.writing():
+            self._store(batch)
+            self._remember("gl rebuilt", {**_named(batch), "to": batch.state, "file": batch.file})
 
     def move(self, batch: Batch, event: Event, **changes: Any) -> Batch:
         """Let an event happen. Raises UnknownMove; the ledger is then unchanged."""

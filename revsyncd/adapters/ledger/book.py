@@ -21,6 +21,7 @@ from revsyncd.core.places import shown
 FILE_NAME = "ledger.sqlite3"
 BUSY_TIMEOUT = 15.0  # seconds; a command's request takes milliseconds
 EMPTY_CHAIN = "0" * 64
+_CACHE = 256  # KiB kept in memory: few rows are asked for, and it must not grow with the ledger
 
 
 def text(value: Any) -> str:
@@ -51,6 +52,7 @@ class Book:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE}")
             migrate(connection)
             undo.pop_all()
         return cls(connection, path)
@@ -95,6 +97,11 @@ class Book:
         """All rows of a query."""
         with _translated():
             return self.connection.execute(query, values).fetchall()
+
+    def each(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query one after another, for those that are too many to hold."""
+        with _translated():
+            yield from self.connection.execute(query, values)
 
     def remember(
         self, at: float, event: str, facts: Any, drop: str | None = None, part: int | None = None
@@ -174,4 +181,7 @@ def _translated() -> Iterator[None]:
 
 _DISK_HINT = "Free space in `state_dir`, or mend its permissions; nothing is lost meanwhile."
 _BUSY_HINT = "Another process keeps the ledger locked: end it (`fuser` on the file names it)."
-_BROKEN_HINT = "Check the disk under `state_dir`, then start again; do not delete the ledger."
+_BROKEN_HINT = (
+    "Check the disk under `state_dir`, then start again; do not delete the ledger. If it stays broken,"
+    " restore a backup that the root accepts, or, where there is none, `revsyncd ledger rebuild`."
+)

@@ -72,6 +72,10 @@ class Drops:
         """Every held drop."""
         return self._select("WHERE state = 'held' ORDER BY seq")
 
+    def after(self, seq: int, limit: int = 200) -> list[Drop]:
+        """The next drops in order of claiming, whatever their state."""
+        return self._select("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+
     def settled(self, limit: int = 50) -> list[Drop]:
         """The last ones that are done or failed, newest first."""
         query = "WHERE state IN ('done', 'failed') ORDER BY settled_at DESC LIMIT ?"
@@ -153,12 +157,28 @@ class Drops:
             self._book.remember(self._now(), "claimed", facts, drop.drop)
         return numbered
 
+    def restore(self, drop: Drop, parts: Iterable[Part], problems: Iterable[Problem]) -> Drop:
+        """A drop as a report, or the lack of one, proves it: into a ledger that is being rebuilt."""
+        numbered = self.add(drop)
+        facts = {"to": drop.state, "place": drop.place, "sha256": drop.sha256}
+        with self._book.writing():
+            self._book.remember(self._now(), "rebuilt", facts, drop.drop)
+            for part in parts:
+                self._store_part(numbered, part)
+                told = {"to": part.state, "file_name": part.file_name, "sha256": part.sha256}
+                if part.state is not PartState.PLANNED:
+                    self._book.remember(self._now(), part.state, told, drop.drop, part.part)
+        if listed := list(problems):
+            self.found(drop.drop, listed)
+        return numbered
+
     def move(self, drop: Drop, event: Event, **changes: Any) -> Drop:
         """Let an event happen. Raises UnknownMove; the ledger is then unchanged."""
         moved = drop.evolve(state=advance(drop.state, event), **changes)
-        facts: dict[str, str] = {"from": drop.state, "to": moved.state}
+        facts: dict[str, Any] = {"from": drop.state, "to": moved.state}
         if moved.ending and moved.ending != drop.ending:
             facts |= {"reason": moved.ending.reason, "message": moved.ending.message}
+        facts |= {name: changes[name] for name in ("resolved", "permitted") if name in changes}
         with self._book.writing():
             if event is Event.START_OVER:
                 self._forget_plan(drop)

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from revsyncd.adapters.ledger.book import Book
+from revsyncd.adapters.disk import make_directory, sync_directory
+from revsyncd.adapters.ledger.book import FILE_NAME, Book
 from revsyncd.core.errors import NoSpace, RefusedToStart
 
 OURS = ".revsyncd"  # under the root
 _PATIENCE = (0.02, 0.05, 0.1)  # seconds between tries at a lock
-_REBUILD = (
+REBUILD = (
     "Restore the newest ledger to `state_dir`. Where there is none, `revsyncd ledger rebuild` makes"
     " one from the reports; never start with an empty one, it would not know what was posted."
 )
@@ -37,6 +38,15 @@ def only_instance(root: Path, state_dir: Path) -> Iterator[None]:
 def running(root: Path, state_dir: Path) -> bool:
     """Whether another process holds the locks now. Looks only: it makes and writes nothing."""
     return any(_is_locked(directory / "lock") for directory in (state_dir, root / OURS))
+
+
+def owner(root: Path) -> tuple[str, float] | None:
+    """The process that holds, or held last, the root's lock, and since when by the disk's clock."""
+    path = root / OURS / "lock"
+    try:
+        return path.read_text(errors="replace").strip(), path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def _is_locked(path: Path) -> bool:
@@ -58,7 +68,7 @@ def _is_locked(path: Path) -> bool:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(mode=0o750, exist_ok=True)
+        make_directory(path.parent, 0o750)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise RefusedToStart(
@@ -95,6 +105,22 @@ class Head:
         """`root` must exist."""
         self.path = root / OURS / "ledger.json"
 
+    def require(self, state_dir: Path) -> None:
+        """Raises RefusedToStart where the root has a ledger and there is none, before one is made."""
+        if self.path.exists() and not (state_dir / FILE_NAME).exists():
+            raise RefusedToStart(
+                f"the root belongs to a ledger ({self.path}), but there is none in {state_dir}",
+                hint=f"Is `state_dir` the right one? {REBUILD}",
+            )
+
+    def names(self, book: Book) -> bool:
+        """Whether this is the root's ledger, be it an older copy; where nothing tells, it is."""
+        try:
+            written = self._read()
+        except RefusedToStart:
+            return False
+        return written is None or written["ledger"] == book.meta("ledger")
+
     def prove(self, book: Book) -> None:
         """Check that the ledger is the root's own and not older than the root proves.
 
@@ -110,15 +136,19 @@ class Head:
             raise RefusedToStart(
                 f"the root belongs to ledger {written['ledger']} ({self.path}), but the one at"
                 f" {book.path} {what}",
-                hint=_REBUILD,
+                hint=REBUILD,
             )
         rows = book.rows("SELECT chain FROM history WHERE n = ?", written["head"])
         if written["head"] and (not rows or rows[0][0] != written["chain"]):
             raise RefusedToStart(
                 f"the ledger at {book.path} is older than what {self.path} proves: step"
                 f" {written['head']} of its history is missing or another",
-                hint=_REBUILD,
+                hint=REBUILD,
             )
+
+    def sweep(self) -> None:
+        """Remove what a process left that was killed while it wrote the head file."""
+        self.path.with_suffix(".tmp").unlink(missing_ok=True)
 
     def _adopt(self, book: Book, ours: str | None) -> None:
         if ours is not None and book.head()[0]:
@@ -137,14 +167,14 @@ class Head:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise RefusedToStart(f"{self.path} can't be read: {error}", hint=_REBUILD) from error
+            raise RefusedToStart(f"{self.path} can't be read: {error}", hint=REBUILD) from error
         if (
             isinstance(found, dict)
             and {"ledger", "chain"} <= found.keys()
             and isinstance(found.get("head"), int)
         ):
             return found
-        raise RefusedToStart(f"{self.path} is not a head file of ours", hint=_REBUILD)
+        raise RefusedToStart(f"{self.path} is not a head file of ours", hint=REBUILD)
 
     def write(self, book: Book) -> None:
         """Record the ledger's head, synced. Raises NoSpace; an older head left behind is harmless."""
@@ -157,5 +187,6 @@ class Head:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
+            sync_directory(self.path.parent)
         except OSError as error:
             raise NoSpace(f"{self.path} can't be written: {error.strerror}") from error

@@ -225,6 +225,14 @@ class StageErrors:
         query = "SELECT kind, id, state, drop_id, data FROM stage_errors WHERE drop_id = ?"
         return [_known(row) for row in self._book.rows(query, drop)]
 
+    def open_by_folder(self, tenant: str) -> dict[str, int]:
+        """How many are open by the folder of their drop; those of no drop under an empty name."""
+        query = (
+            "SELECT coalesce(d.folder, ''), count(*) FROM stage_errors s LEFT JOIN drops d"
+            " ON d.id = s.drop_id WHERE s.tenant = ? AND s.state = 'open' GROUP BY 1"
+        )
+        return dict(self._book.rows(query, tenant))
+
     def put(self, tenant: str, errors: list[KnownStageError]) -> None:
         """Record what was seen, all or nothing."""
         with self._book.writing() as connection:

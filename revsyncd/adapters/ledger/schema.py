@@ -134,7 +134,12 @@ CREATE TABLE remembered (
 CREATE INDEX remembered_at ON remembered (folder, at);
 """
 
-MIGRATIONS = (FIRST, GL_BATCHES, REMEMBERED)
+# Each scrape of the metrics counts the open ones; those gone are kept for ever.
+OPEN_STAGE_ERRORS = """
+CREATE INDEX stage_errors_open ON stage_errors (tenant, drop_id) WHERE state = 'open';
+"""
+
+MIGRATIONS = (FIRST, GL_BATCHES, REMEMBERED, OPEN_STAGE_ERRORS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

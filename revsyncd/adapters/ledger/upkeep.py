@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from revsyncd.adapters.disk import rename_without_overwriting, sync_directory, sync_file
-from revsyncd.adapters.ledger.book import EMPTY_CHAIN, FILE_NAME, Book, seal
+from revsyncd.adapters.ledger.book import FILE_NAME, Book
+from revsyncd.adapters.ledger.evidence import sealed_steps
 from revsyncd.adapters.ledger.identity import Head
 from revsyncd.core.errors import RefusedToStart, RevsyncdError
 
@@ -24,7 +25,7 @@ def check(root: Path, state_dir: Path, progress: Progress | None = None) -> list
     Raises RevsyncdError when there is no ledger, LedgerBroken when it can't be read at all.
     """
     with _reading(state_dir) as book:
-        faults = [f"the file: {fault}" for fault in _of_the_file(book)]
+        faults = [f"the file: {fault}" for fault in of_the_file(book)]
         faults += [f"the history: {fault}" for fault in _of_the_history(book, progress)]
     try:
         prove(root, state_dir)
@@ -39,13 +40,8 @@ def prove(root: Path, state_dir: Path) -> str:
     Raises RefusedToStart as a start would.
     """
     head = Head(root)
+    head.require(state_dir)
     if not (state_dir / FILE_NAME).exists():
-        if head.path.exists():
-            raise RefusedToStart(
-                f"the root belongs to a ledger ({head.path}), but there is none in {state_dir}",
-                hint="Restore the newest ledger to `state_dir`, or correct `state_dir`; never start"
-                " with an empty one, it would not know what was posted.",
-            )
         return "there is none yet; the first start makes it"
     with _reading(state_dir) as book:
         if head.path.exists():
@@ -107,7 +103,8 @@ def _reading(state_dir: Path) -> Iterator[Book]:
         yield book
 
 
-def _of_the_file(book: Book) -> list[str]:
+def of_the_file(book: Book) -> list[str]:
+    """What SQLite finds wrong with the file, one line each."""
     found = [str(row[0]) for row in book.rows("PRAGMA integrity_check")]
     foreign = book.rows("PRAGMA foreign_key_check")
     return [fault for fault in found if fault != "ok"] + [
@@ -117,12 +114,14 @@ def _of_the_file(book: Book) -> list[str]:
 
 def _of_the_history(book: Book, progress: Progress | None) -> Iterator[str]:
     """Each row seals the one before: the first that does not says where somebody changed something."""
-    last, before = book.head()[0], EMPTY_CHAIN
-    query = "SELECT n, at, drop_id, part, event, facts, chain FROM history WHERE n <= ? ORDER BY n"
-    for done, row in enumerate(book.connection.execute(query, (last,)), start=1):
-        number, at, drop, part, event, facts, chain = row
-        if seal(before, [repr(at), drop, part, event, facts]) != chain:
-            yield f"step {number} is not the one that was recorded there, or one before it is gone"
-        before = chain
+    last = book.head()[0]
+    for done, step in enumerate(sealed_steps(book), start=1):
+        if not step.whole:
+            yield unsealed(step.n)
         if progress is not None and done % _STEPS == 0:
             progress(done, max(done, last))
+
+
+def unsealed(number: int) -> str:
+    """What is wrong where a step of the history has not the seal that it should have."""
+    return f"step {number} is not the one that was recorded there, or one before it is gone"

@@ -118,20 +118,25 @@ class WithheldBody:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(self._upload.path, flags)
         self._prove_size()
-        self._tail = _exactly(
-            self._descriptor, self._upload.size - self._upload.cut, self._upload.cut
-        )
+        self._tail = self._exactly(self._upload.size - self._upload.cut, self._upload.cut)
         return self._block(0)
 
     def _block(self, at: int) -> bytes:
         rest = self._upload.cut - at
-        block = _exactly(self._descriptor, rest if rest <= WHOLE else BLOCK, at)
+        block = self._exactly(rest if rest <= WHOLE else BLOCK, at)
         self._digest.update(block)
         return block
 
+    def _exactly(self, count: int, at: int) -> bytes:
+        """`count` bytes of the part from `at` on: of its head first, then of the file."""
+        head = self._upload.head[at : at + count]
+        begin = self._upload.offset + max(0, at - len(self._upload.head))
+        return head + _exactly(self._descriptor, count - len(head), begin)
+
     def _prove_size(self) -> None:
         found = os.fstat(self._descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != self._upload.size:
+        recorded = self._upload.size if self._upload.file_size is None else self._upload.file_size
+        if not stat.S_ISREG(found.st_mode) or found.st_size != recorded:
             self._refuse("its size is not the recorded one")
 
     def _prove_unchanged(self) -> None:

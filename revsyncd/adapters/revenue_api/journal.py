@@ -27,7 +27,7 @@ LARGEST_PAGE = 4 * LARGE  # bytes
 MOST_PAGES = 1_000_000
 TRIES = 5  # of one page, or of one file, in a row
 RETRIES = Pace(first=1.0, factor=2.0, most=30.0)  # after a cut
-_NO_ROW = re.compile(r"\b0\s+row", re.IGNORECASE)
+_NO_ROW = re.compile(r"\b(?:0|no|zero)\s+row", re.IGNORECASE)
 _JSON_STARTS = (b"[", b"{")
 
 
@@ -126,11 +126,14 @@ class JournalApi:
     # -- pages -----------------------------------------------------------------------------------
 
     async def _pages(self, batch: str, path: Path, most: int) -> Download:
-        """All pages joined into one CSV: until one is empty, for a tenant may serve fewer a page."""
+        """All pages joined into one CSV: until one is empty, for a tenant may serve fewer a page.
+
+        204 means "nothing here" in many places. That a batch ends is believed when it is said twice.
+        """
         join = PageJoin(path, most)
         try:
             for number in range(1, MOST_PAGES):
-                body = await self._page(batch, number)
+                body = await self._page(batch, number) or await self._page(batch, number)
                 try:
                     records = await off_loop(join.add, body) if body.strip() else 0
                 except PageUnreadable as error:
@@ -145,6 +148,7 @@ class JournalApi:
             await off_loop(join.close)
 
     async def _page(self, batch: str, number: int) -> bytes:
+        """A page's body; nothing where the tenant says that there is none."""
         for failures in range(1, TRIES + 1):
             try:
                 return await self._page_once(batch, number)
@@ -171,8 +175,10 @@ class JournalApi:
         if _looks_like_a_page(answer) and not _is_an_error(answer):
             return answer.body
         reading = read(answer)
-        if says_nothing_is_known(reading.words) or (answer.is_2xx and not answer.body.strip()):
+        if says_nothing_is_known(reading.words):
             return b""
+        if answer.is_2xx and not answer.body.strip():  # neither lines nor the end: 204 is that
+            raise Unreachable(f"page {number} of batch {batch} came without a body")
         told = without_urls(reading.message) or f"HTTP {answer.status}"
         raise NotServed(f"the tenant gives no page {number} of batch {batch}: {told}")
 
@@ -195,7 +201,8 @@ def _empty(reading: Reading) -> bool:
     """Whether a success says in so many words that there is nothing: an empty result."""
     if reading.form is not Form.JSON or reading.rows or reading.tone is Tone.ERROR:
         return False
-    return {"result", "results", "data"} & reading.top.keys() != set()
+    names = ("result", "results", "data")
+    return bool(reading.top.keys() & set(names)) and reading.top.first(*names) is None
 
 
 def _missing(answer: Answer) -> bool:

@@ -141,8 +141,10 @@ class ReportDownload:
                     yield stream
                     return
                 location = stream.headers.get("location", "")
-            url = _joined(url, location)
+            before, url = url, _joined(url, location)
             require_safe(url)
+            if _is_https(before) and not _is_https(url):
+                raise NotServed("the signed URL's host redirects from https to http")
         raise NotServed("the signed URL's host redirects again and again")
 
 
@@ -184,6 +186,10 @@ def require_safe(url: SignedUrl) -> None:
             "the signed URL is not https",
             hint="Have the tenant's report host serve https; nothing is fetched without it.",
         )
+
+
+def _is_https(url: SignedUrl) -> bool:
+    return urlsplit(url.text).scheme == "https"
 
 
 def _is_loopback(host: str) -> bool:

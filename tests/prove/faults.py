@@ -1,0 +1,59 @@
+"""The faults that are tried, as data: `docs/reliability.md` shows them, and a test compares the two.
+
+To add one, append a row, name the test that tries it, and run `make prove`, or
+`python -m pytest tests/prove/test_reliability_page.py --write-faults` for the table alone.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row: what goes wrong, how the test brings it about, what must happen, and which test that is."""
+
+    kind: str  # the heading it stands under
+    fault: str
+    injected: str
+    must: str
+    test: str  # path below tests/, with ::name
+
+
+NOTHING = "started again, every drop ends as if nothing had happened, or is held in doubt if its last chunk may have left"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "The process is killed",
+        "`kill -9` before and after every transition and side effect",
+        "named failpoints around the ledger, the folders and the tenant's client, in a real process",
+        NOTHING,
+        "prove/test_kills.py::test_killed_at_every_named_step",
+    ),
+    Fault(
+        "The process is killed",
+        "`kill -9` at the N-th fsync, rename, unlink, mkdir, write, send, receive or connect",
+        "`strace -e inject=…:signal=SIGKILL:when=N` for N = 1, 2, 3 … until the run survives",
+        NOTHING,
+        "prove/test_kills.py::test_killed_at_every_system_call",
+    ),
+    Fault(
+        "The process is killed",
+        "`kill -9` at a moment of chance",
+        "500 seeded moments over all scenes",
+        NOTHING,
+        "prove/test_kills.py::test_killed_at_moments_of_chance",
+    ),
+    Fault(
+        "Power is lost",
+        "nothing survives that was not synced",
+        "a run is recorded by strace; the tree is rebuilt at every prefix from what fsync made durable, the tenant holding what had reached it",
+        NOTHING,
+        "prove/test_power_loss.py::test_power_is_lost_at_every_moment",
+    ),
+    Fault(
+        "Power is lost",
+        "names survive in order, unsynced bytes do not",
+        "the same; every rename and removal is kept, and each file has the bytes of its last fsync",
+        NOTHING,
+        "prove/test_power_loss.py::test_power_is_lost_at_every_moment",
+    ),
+)

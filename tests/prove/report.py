@@ -1,0 +1,116 @@
+"""The table of what the bench tried and found, for a terminal and for `docs/reliability.md`."""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from prove.faults import FAULTS
+from prove.kills import Figures
+
+Tried = tuple[str, bool]  # a test and whether it passed
+HEADINGS = ("tried", "points", "as if nothing had happened", "held in doubt", "violations")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; for a negative control `caught` is the number that has to be one."""
+
+    what: str
+    points: int
+    done: int = 0
+    doubts: int = 0
+    violations: int = 0
+    control: bool = False
+
+    @classmethod
+    def of(cls, what: str, found: Figures) -> "Row":
+        """The line of a sweep."""
+        return cls(what, found.points, found.done, found.doubts, len(found.violations))
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As text."""
+        if self.control:
+            told = "caught" if self.violations else "NOT CAUGHT"
+            return (f"a build without {self.what}", str(self.points), "", "", told)
+        numbers = (self.points, self.done, self.doubts, self.violations)
+        return (self.what, *(f"{number:,}" for number in numbers))
+
+
+def of_tests(tests: Sequence[Tried]) -> list[Row]:
+    """A line for each file with tests of single faults."""
+    rows = []
+    for path, group in groupby(sorted(tests), key=lambda each: each[0].partition("::")[0]):
+        passed = [good for _, good in group]
+        rows.append(Row(path, len(passed), sum(passed), 0, passed.count(False)))
+    return rows
+
+
+def _with_sum(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    tried = [row for row in rows if not row.control]
+    controls = [row for row in rows if row.control]
+    total = Row(
+        "all",
+        sum(row.points for row in tried),
+        sum(row.done for row in tried),
+        sum(row.doubts for row in tried),
+        sum(row.violations for row in tried),
+    )
+    return [row.cells for row in (*tried, total, *controls)]
+
+
+def plain(rows: Sequence[Row]) -> str:
+    """For a terminal."""
+    lines = [HEADINGS, *_with_sum(rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def figures(rows: Sequence[Row], seconds: float) -> str:
+    """For the page."""
+    now = datetime.now(UTC)
+    where = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    told = f"{now:%Y-%m-%d}, {where}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes.\n\n"
+    return told + _markdown(HEADINGS, _with_sum(rows))
+
+
+def faults() -> str:
+    """The table of faults for the page, one for each kind."""
+    told = []
+    for kind, group in groupby(FAULTS, key=lambda fault: fault.kind):
+        lines = [(f.fault, f.injected, f.must, f"`{f.test}`") for f in group]
+        headings = ("fault", "how it is brought about", "what must happen", "test")
+        told.append(f"### {kind}\n\n{_markdown(headings, lines)}")
+    return "\n".join(told)
+
+
+def _markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [headings, ["---"] * len(headings), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def write(page: Path, name: str, text: str) -> None:
+    """Replace what stands on a page between `<!-- name -->` and `<!-- /name -->`."""
+    between = re.compile(rf"(<!-- {name} -->\n).*(<!-- /{name} -->)", re.DOTALL)
+    page.write_text(between.sub(lambda found: f"{found[1]}{text}{found[2]}", page.read_text()))
+
+
+def read(page: Path, name: str) -> str:
+    """What stands there."""
+    found = re.search(rf"<!-- {name} -->\n(.*)<!-- /{name} -->", page.read_text(), re.DOTALL)
+    return found[1] if found else ""
+
+
+if __name__ == "__main__":
+    write(Path("docs/reliability.md"), "faults", faults())

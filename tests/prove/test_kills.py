@@ -1,0 +1,97 @@
+"""Killed with -9 at every step, the daemon keeps its promise when it is started again."""
+
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+from prove.kills import (
+    CALLS,
+    Figures,
+    Hosts,
+    at_random,
+    named_kills,
+    points_met,
+    strike,
+    until_it_survives,
+)
+from prove.report import Row
+from prove.runs import Host, Kill
+from prove.scenes import SCENES, Scene
+
+IN_SHORT = ("two parts by upload/file", "batch by report")
+OFTEN = 500  # kills at moments of chance
+EVERY = pytest.mark.parametrize("name", SCENES)
+
+
+def _kills(scene: Scene, hosts: Hosts) -> list[Kill]:
+    found: list[Kill] = []
+
+    def met(host: Host, home: Path) -> Figures:
+        found.extend(named_kills(points_met(scene, host, home)))
+        return Figures()
+
+    hosts.all([met])
+    return found
+
+
+def _strike_all(scene: Scene, hosts: Hosts, kills: list[Kill]) -> Figures:
+    def one(kill: Kill, host: Host, home: Path) -> Figures:
+        return strike(scene, kill, host, home) or Figures()
+
+    return hosts.all(partial(one, kill) for kill in kills)
+
+
+@pytest.mark.parametrize("name", IN_SHORT)
+def test_killed_at_some_named_steps(name: str, hosts: Hosts, rows: list[Row]) -> None:
+    """A sample of the steps, the same at each run."""
+    kills = _kills(SCENES[name], hosts)
+    found = _strike_all(SCENES[name], hosts, kills[3::15])
+    rows.append(Row.of(f"named steps, a sample: {name}", found))
+    assert found.violations == []
+    assert found.points >= len(kills) // 15
+
+
+@pytest.mark.usefixtures("strace")
+def test_killed_at_some_system_calls(hosts: Hosts, rows: list[Row]) -> None:
+    """Where strace is, it ends the process at a call of its choice."""
+    scene, calls = SCENES[IN_SHORT[0]], ((CALLS[0], 7), (CALLS[4], 4))
+    found = _strike_all(scene, hosts, [Kill(call=call, nth=nth) for call, nth in calls])
+    rows.append(Row.of("system calls, a sample", found))
+    assert found.violations == []
+    assert found.points == len(calls)
+
+
+@pytest.mark.prove_full
+@EVERY
+def test_killed_at_every_named_step(name: str, hosts: Hosts, rows: list[Row]) -> None:
+    """Before and after every transition and side effect that the scene has."""
+    kills = _kills(SCENES[name], hosts)
+    found = _strike_all(SCENES[name], hosts, kills)
+    rows.append(Row.of(f"kill -9 at named steps: {name}", found))
+    assert found.violations == []
+    assert found.points > len(kills) * 0.9  # a loaded machine may do a step less: a look, say
+
+
+@pytest.mark.prove_full
+@pytest.mark.usefixtures("strace")
+@EVERY
+def test_killed_at_every_system_call(name: str, hosts: Hosts, rows: list[Row]) -> None:
+    """At number 1, 2, 3 … of each kind of call, until the process survives."""
+    found = hosts.all(partial(until_it_survives, SCENES[name], call) for call in CALLS)
+    rows.append(Row.of(f"kill -9 at system calls: {name}", found))
+    assert found.violations == []
+    assert found.points > len(CALLS)
+
+
+@pytest.mark.prove_full
+def test_killed_at_moments_of_chance(hosts: Hosts, rows: list[Row]) -> None:
+    """Over all scenes, each with a seed that repeats it."""
+    chance = Random(7)  # noqa: S311  (repeatable)
+    scenes = [chance.choice(list(SCENES.values())) for _ in range(OFTEN)]
+    found = hosts.all(
+        partial(at_random, scene, seed=seed, longest=0.3) for seed, scene in enumerate(scenes)
+    )
+    rows.append(Row.of("kill -9 at moments of chance", found))
+    assert found.violations == []
+    assert found.points == OFTEN
