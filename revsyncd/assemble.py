@@ -237,7 +237,7 @@ class Daemon:
             self._supervisor.start(tasks, Service("http", self._listener.run))
 
     async def _keep_pulse(self) -> None:
-        """A sign of life only while the event loop turns and the ledger answers."""
+        """A sign of life only while the event loop turns, the ledger answers and the inbound pipeline goes round."""
         interval = self._notifier.watchdog_interval
         if interval is None:
             await self._vitals.pulse.keep(EVERY, None)
