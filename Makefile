@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 4
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check prove soak bench bench-checks bench-gl bench-memory fuzz format clean
+.PHONY: demo test check prove soak bench bench-checks bench-gl bench-memory fuzz pages deb test-packaging format clean
 
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
@@ -18,10 +18,11 @@ test: $(VENV)/.dev  ## every test, with branch coverage
 soak: $(VENV)/.dev  ## random lives, with kills at any call: make soak MINUTES=10 SEED=1
 	PYTHONPATH=tests:. $(BIN)/python -m lives.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(SOAK)
 
-check: $(VENV)/.dev  ## lint, format and types
+check: $(VENV)/.dev  ## lint, format and types; how exposed the service is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python packages/exposure.py
 
 prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (up to half an hour)
 	PYTHONPATH=tests:. $(BIN)/python -m prove.report
@@ -42,6 +43,15 @@ bench-checks: $(VENV)/.run  ## how fast the checks are, next to others (pip inst
 fuzz: $(VENV)/.dev  ## the checks against a plain character machine, and against hostile files of 1 GB
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/checks.py --hostile
+
+deb: $(VENV)/.dev  ## the Debian package, in dist/
+	$(BIN)/python packages/deb.py
+
+test-packaging: $(VENV)/.dev  ## boots a clean Debian and installs the package there (root; about three minutes)
+	$(BIN)/python -m pytest tests/packaging -m packaging
+
+pages: $(VENV)/.dev  ## the man page and the completions, from the commands
+	$(BIN)/python packages/pages.py
 
 format: $(VENV)/.dev  ## put every file into the one format
 	$(BIN)/ruff check --fix .

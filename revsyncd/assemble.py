@@ -50,6 +50,8 @@ log = get_logger()
 EXIT_STOPPED, EXIT_FATAL = 0, 1
 # What a running instance can't change: its tree, its ledger, and whom its identities are about.
 FIXED = ("root", "state_dir")
+# While a stop waits for an answer, the service manager is asked this often for more time than till the next asking.
+ASK_EVERY, ASK_FOR = 10.0, 60.0  # seconds
 
 
 @asynccontextmanager
@@ -235,7 +237,7 @@ class Daemon:
             self._supervisor.start(tasks, Service("http", self._listener.run))
 
     async def _keep_pulse(self) -> None:
-        """A sign of life only while the event loop turns and the ledger answers."""
+        """A sign of life only while the event loop turns, the ledger answers and the inbound pipeline goes round."""
         interval = self._notifier.watchdog_interval
         if interval is None:
             await self._vitals.pulse.keep(EVERY, None)
@@ -304,6 +306,7 @@ class Daemon:
         self._notifier.stopping()
         self._sending.stop_unreleased()
         log.info("daemon.stopping", uploads=len(self._sending.inflight))
+        tasks.start_soon(self._ask_for_time)
         tasks.start_soon(self._stop_when_safe, tasks)
 
     async def _stop_when_safe(self, tasks: TaskGroup) -> None:
@@ -316,6 +319,13 @@ class Daemon:
             left = [u.drop for u in self._sending.inflight.values() if u.phase is Phase.RELEASED]
             log.warning("daemon.stopping", reason="stop_timeout is over", drops=left)
         tasks.cancel_scope.cancel()
+
+    async def _ask_for_time(self) -> None:
+        """As long as an upload past its last chunk is waited for, the service manager must not cut it."""
+        while True:
+            if any(u.phase is Phase.RELEASED for u in self._sending.inflight.values()):
+                self._notifier.extend(ASK_FOR)
+            await anyio.sleep(ASK_EVERY)
 
 
 def lay_out_outbox(config: Config) -> None:

@@ -13,7 +13,7 @@ _PATIENCE = 1.0  # seconds; a manager that does not listen must not stall the da
 
 
 class Notifier:
-    """Sends READY, RELOADING, STOPPING, STATUS and WATCHDOG to `address`, if there is one."""
+    """Sends READY, RELOADING, STOPPING, STATUS, WATCHDOG and EXTEND_TIMEOUT to `address`, if there is one."""
 
     def __init__(self, address: str = "", watchdog_interval: float | None = None) -> None:
         """`address` is $NOTIFY_SOCKET's; `watchdog_interval` the seconds within which a sign is due."""
@@ -46,6 +46,10 @@ class Notifier:
     def watchdog(self) -> None:
         """A sign of life."""
         self._send("WATCHDOG=1")
+
+    def extend(self, seconds: float) -> None:
+        """What is under way, such as a stop, is not cut within so many seconds from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def _send(self, *lines: str) -> None:
         # A leading "@" stands for the NUL of Linux's abstract namespace; other kinds are not ours.

@@ -40,11 +40,14 @@ class Pulse:
             self._beats["the inbound pipeline"] = it.clock.monotonic()
 
     async def keep(self, every: float, tell: Callable[[], None] | None) -> None:
-        """Beat for ever, and tell whoever wants it; a ledger that can't be read now gives no sign."""
+        """Beat for ever, and tell whoever wants it while nobody is missing; no sign is better than a false one.
+
+        A ledger that can't be read now gives none.
+        """
         while True:
             with suppress(NoSpace):
                 await self.beat()
-                if tell is not None:
+                if tell is not None and not self.missing():
                     tell()
             await anyio.sleep(every)
 

@@ -39,6 +39,7 @@ from revsyncd.checks.gl_file import examine
 from revsyncd.config import Config, load
 from revsyncd.core.drop import Drop
 from revsyncd.first_tree import make_folders
+from revsyncd.listener import Listener
 
 T = TypeVar("T")
 
@@ -214,7 +215,9 @@ class Site:
         self._signals = asyncio.Queue()
         if kill_at is not None:
             self.ports.kill_at = self.ports.calls + kill_at
-        self.process = self.loop.create_task(assemble.run_daemon(self.path), name="process")
+        self.process = self.loop.create_task(
+            assemble.run_daemon(self.path, Listener), name="process"
+        )
         self.pass_time(0.0)
 
     def kill(self) -> None:

@@ -92,3 +92,31 @@ async def test_a_ledger_that_cant_be_read_gives_no_sign(
         assert told[0] == 1
         clock.seconds += pulse.LONGEST + 1
         assert heart.missing()[0].startswith("the ledger")
+
+
+async def test_an_inbound_pipeline_that_stands_ends_the_sign_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though loop and ledger go on, the service manager hears nothing until it goes round again."""
+    async with bench(tmp_path, monkeypatch) as it, it.outbound():
+        clock, rounds, told = still(it), [0], anyio.Event()
+        heart = Pulse(it.instance, lambda: rounds[0])
+        clock.seconds += pulse.LONGEST + 1
+        beats = 0
+        beat = heart.beat
+
+        async def counted() -> None:
+            nonlocal beats
+            await beat()
+            beats += 1
+            if beats == 3:
+                assert not told.is_set()
+                rounds[0] += 1
+
+        monkeypatch.setattr(heart, "beat", counted)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(heart.keep, 0.001, told.set)
+            with anyio.fail_after(PATIENCE):
+                await told.wait()
+            tasks.cancel_scope.cancel()
+        assert beats == 4

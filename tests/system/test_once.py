@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,28 @@ def test_sigterm_waits_for_the_answer_after_the_last_chunk(
         daemon.restart()
         assert daemon.settled("orders.csv").ending == ("done", "staged")
     assert times_stored(tenant, "L1") == 1
+
+
+def test_sigterm_past_the_last_chunk_asks_the_manager_for_time(
+    wire: Wire, make: Launch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """So that a unit's stop time-out that is shorter than `stop_timeout` does not cut the waiting."""
+    wire.plan(Fate.HOLD)
+    daemon = make()
+    address = str(tmp_path_factory.mktemp("manager") / "notify")
+    daemon.environment["NOTIFY_SOCKET"] = address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(20)
+        daemon.start()
+        assert manager.recv(4096).startswith(b"READY=1")
+        daemon.site.drop("orders.csv", lines("L1"))
+        wire.wait_met(Fate.HOLD)
+        daemon.send(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1")
+        assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=60000000"
+        wire.let_go()
+        assert daemon.exit_code() == 0
 
 
 def test_sigterm_abandons_what_is_before_its_last_chunk(

@@ -5,6 +5,8 @@ Stopping is in `test_once`: what matters there is the upload that is on its way.
 
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from daemon import Daemon, Launch, lines
@@ -58,6 +60,30 @@ def test_a_configuration_that_cannot_be_used_ends_with_78(make: Launch) -> None:
     assert daemon.exit_code() == 78
     assert "templates.orders.settle_time" in daemon.tail()
     assert "templates.orders.order" in daemon.tail()
+
+
+def test_a_downgrade_is_refused(make: Launch) -> None:
+    """A ledger that a newer release has written stays as it is; the last line says what to install."""
+    daemon = make().start()
+    assert daemon.stop() == 0
+    ledger = daemon.site.state / "ledger.sqlite3"
+    ours = set_schema(ledger, 1000)
+    content = ledger.read_bytes()
+    daemon.expected_faults = ("",)
+    daemon.start(ready=False)
+    assert daemon.exit_code() == 1
+    assert "the ledger has schema 1000" in daemon.tail()
+    assert "Install the release that wrote it, or a newer one" in daemon.tail()
+    assert ledger.read_bytes() == content
+    set_schema(ledger, ours)
+
+
+def set_schema(ledger: Path, version: int) -> int:
+    """Let a ledger say that it has this form; returns the one that it had."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        ((before,),) = connection.execute("PRAGMA user_version").fetchall()
+        connection.execute(f"PRAGMA user_version = {version}")
+    return int(before)
 
 
 def test_the_service_manager_is_told(make: Launch, tmp_path: Path) -> None:
