@@ -62,6 +62,11 @@ class TenantLink:
         self._api = api
         self._replaced.nudge()
 
+    @property
+    def clock_off(self) -> float | None:
+        """Seconds that our clock is ahead of the tenant's; None as long as it has not said."""
+        return self._api.clock_off
+
     async def keep_token(self) -> None:
         """The service that renews the token ahead, of whichever client is in use."""
         while True:
