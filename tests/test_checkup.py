@@ -297,7 +297,7 @@ async def test_batches_that_cant_be_listed(config: Config, error: TenantError, s
 
 
 def test_the_manual_has_every_finding() -> None:
-    """The table in docs/check.md is the one that `python -m revsyncd.checkup.findings` prints."""
+    """The table in docs/check.md is `revsyncd.checkup.findings.table()`, line by line."""
     manual = (ROOT / "docs" / "check.md").read_text()
     assert "\n".join(table()) in manual
 

@@ -1,7 +1,7 @@
 """Every finding of `revsyncd check`: its code, and what mends it.
 
-The list is closed. The manual's table is made of it (`python -m revsyncd.checkup.findings`), so what
-the manual says is what the command says.
+The list is closed. The manual's table in docs/check.md is `table()`, so what the
+manual says is what the command says.
 """
 
 import re
@@ -249,7 +249,3 @@ def table() -> Iterator[str]:
         mend = re.sub(r"{(\w+)}", lambda fact: fact[1].upper(), kind.mend).replace("|", r"\|")
         shown = "as the message says" if mend == "HINT" else mend.replace("HINT;", "Mend it;")
         yield f"| `{code}`{mark} | {kind.finds} | {shown} |"
-
-
-if __name__ == "__main__":
-    print(*table(), sep="\n")

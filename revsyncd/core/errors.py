@@ -71,6 +71,11 @@ class NoSpace(RevsyncdError):
 class CheckFailed(RevsyncdError):
     """The checks could not be carried through: the child process died or its memory bound was met."""
 
+    def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
+        """`lasting`: the cause does not go away by itself, so trying again alone is of no use."""
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
+
 
 class TenantError(RevsyncdError):
     """A call to the tenant brought no usable answer; the call is one that may be repeated."""
