@@ -105,12 +105,17 @@ class _Door(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def skip_without_syslog_ng() -> None:
+    """Skip the test where the program is missing."""
+    if shutil.which("syslog-ng") is None:
+        pytest.skip("syslog-ng is not here (Debian: syslog-ng-core, syslog-ng-mod-http)")
+
+
 class Shipper:
     """syslog-ng reading a file of log lines, with everything else as shipped."""
 
     def __init__(self, home: Path, log: Path) -> None:
-        if shutil.which("syslog-ng") is None:
-            pytest.skip("syslog-ng is not here (Debian: syslog-ng-core, syslog-ng-mod-http)")
+        skip_without_syslog_ng()
         self.sinks = Sinks()
         door = type("Door", (_Door,), {"sinks": self.sinks})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), door)

@@ -4,6 +4,7 @@ import configparser
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from daemon import Launch, lines
-from shipping import SHIPPING, Shipper, Sinks
+from shipping import SHIPPING, Shipper, Sinks, skip_without_syslog_ng
 from strict_tenant import StrictTenant
 
 _NAME = 'it\'s "quoted" \\ ä.csv'
@@ -152,3 +153,14 @@ def mistimed(told: list[str]) -> list[str]:
     for directive, digits in (("%Y", 4), ("%m", 2), ("%d", 2), ("%H", 2), ("%M", 2), ("%S", 2)):
         wanted = wanted.replace(directive, rf"\d{{{digits}}}")
     return [line for line in told if not re.search(prefix + wanted + '"', line)]
+
+
+def test_the_shipped_configuration_is_one_that_syslog_ng_takes(tmp_path: Path) -> None:
+    """As it stands, the source that reads the journal included."""
+    skip_without_syslog_ng()
+    text = (SHIPPING / "syslog-ng.conf").read_text()
+    config = tmp_path / "syslog-ng.conf"
+    config.write_text(f"@version: 3.35\n{text}".replace("/etc/syslog-ng/revsyncd", str(SHIPPING)))
+    command = ["syslog-ng", "--syntax-only", "-f", str(config), f"--persist-file={tmp_path}/kept"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
