@@ -326,6 +326,7 @@ def test_a_credential_that_a_unit_loads_is_noted_when_run_by_hand(
     (units / "revsyncd@config.service.d").mkdir(parents=True)
     (units / "revsyncd@.service").write_text(
         "[Service]\n#LoadCredential=other:/x\nLoadCredential=revenue-password:/etc/revsyncd/%i.old\n"
+        "ReadWritePaths=/srv/revsync/%i\n"
     )
     (units / "revsyncd@config.service.d" / "override.conf").write_text(
         "[Service]\nLoadCredentialEncrypted=revenue-password:/etc/revsyncd/%i.cred\n"
@@ -338,6 +339,8 @@ def test_a_credential_that_a_unit_loads_is_noted_when_run_by_hand(
     assert (
         "-p LoadCredentialEncrypted=revenue-password:/etc/revsyncd/config.cred" in note["next_step"]
     )
+    confined = f"-p ReadWritePaths=/srv/revsync/config -p ReadWritePaths={config.state_dir}"
+    assert confined in note["next_step"]
     assert str(config.path) in note["next_step"]
 
 

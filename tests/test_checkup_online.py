@@ -1,5 +1,6 @@
 """What `revsyncd check --online` says of a tenant that answers wrongly, from elsewhere or not at all."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -96,6 +97,26 @@ async def test_a_proxy_that_nobody_answers_at(tmp_path: Path) -> None:
         finding = (await found(config))["tenant.proxy"]
         assert (finding.subject, finding.ok) == ("tenant.proxy", False)
         assert f"curl -v --proxy {proxy} https://acme.example.com" in finding.next_step
+
+
+async def test_a_proxy_that_lets_nothing_through(tmp_path: Path) -> None:
+    """It answers, but not for the tenant: still the proxy, and the command that shows it."""
+    tried = asyncio.Event()  # whether anybody is there at all
+
+    async def refusing(peer: Peer) -> None:
+        try:
+            await peer.head()
+        except asyncio.IncompleteReadError:
+            tried.set()
+        else:
+            await peer.answer(403)
+
+    async with raw_tenant(refusing) as proxy:
+        keys = f'proxy = "{proxy.base_url}"'
+        finding = (await found(asking(tmp_path, "https://acme.example.com", keys)))["tenant.proxy"]
+        assert "lets nothing through" in finding.message
+        assert f"--proxy {proxy.base_url}" in finding.next_step
+        await tried.wait()
 
 
 @pytest.fixture

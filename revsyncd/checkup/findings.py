@@ -219,7 +219,7 @@ KINDS: Mapping[str, Kind] = {
         " name your company's authority in `ca_file`",
     ),
     "tenant.proxy": Kind(
-        "the proxy can't be reached",
+        "the proxy can't be reached, or lets nothing through to the tenant",
         "Correct `proxy`, or have the proxy let this host in: `curl -v --proxy {proxy} {url}`",
     ),
     "tenant.unreachable": Kind(

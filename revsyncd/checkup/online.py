@@ -106,8 +106,9 @@ async def _failed(config: Config, error: TenantError, service: Service) -> Findi
     proxy = config.tenant.proxy or ""
     silence = await to_thread.run_sync(_silent, proxy) if proxy else ""
     facts = {**_address(config.tenant.base_url), "unit": service.unit, "hint": error.hint}
-    if silence and isinstance(error, Unreachable):
-        told = f"the proxy {proxy} can't be reached ({silence}): {error.message}"
+    if proxy and isinstance(error, Unreachable):
+        why = f"can't be reached ({silence})" if silence else "lets nothing through"
+        told = f"the proxy {proxy} {why}: {error.message}"
         return found("tenant.proxy", "tenant.proxy", told, proxy=proxy, **facts)
     code = next(code for kind, code in _CODES if isinstance(error, kind))
     return found(code, "tenant", error.message, **facts)

@@ -17,6 +17,7 @@ from revsyncd.core.errors import ConfigError
 UNITS = tuple(
     map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"))
 )  # fmt: skip
+_WRITABLE = re.compile(r"^\s*ReadWritePaths=(.+)$", re.MULTILINE)
 _LOAD = re.compile(r"^\s*(LoadCredential(?:Encrypted)?)=([^:\s]+):?(\S*)", re.MULTILINE)
 
 Loaded = dict[str, tuple[str, str]]  # by name: the directive and where it loads from
@@ -63,27 +64,43 @@ def only_under_the_unit(config: Config) -> bool:
 def as_the_unit(
     config: Config, service: Service, *, units: Sequence[Path] = UNITS, online: bool = True
 ) -> str:
-    """A command that checks as the unit's user, with the credentials that it is given."""
+    """A command that checks as the unit's user, with its credentials and its mounts."""
     loads = loaded(config.path.stem, units)
     refs = [ref.name for ref in named(config).values() if ref.kind is SecretKind.CREDENTIAL]
     words = ["sudo", "systemd-run", "--pipe", "--wait", "--quiet", "-p", f"User={service.user}"]
+    words += ["-p", "ProtectSystem=strict"] if writable(config, units) else []
     for name in dict.fromkeys(refs):
         directive, place = loads.get(name, ("LoadCredential", "FILE"))
         words += ["-p", f"{directive}={name}:{place}"]
+    for path in writable(config, units):
+        words += ["-p", f"ReadWritePaths={path}"]
     words += ["revsyncd", "check", *(["--online"] if online else []), "--config", str(config.path)]
     return shlex.join(words)
 
 
 def loaded(instance: str, units: Sequence[Path]) -> Loaded:
-    """What the instance's unit, its template and their drop-ins load; later ones prevail."""
+    """What the instance's unit loads."""
+    return {
+        secret: (directive, source or secret)
+        for text in _texts(instance, units)
+        for directive, secret, source in _LOAD.findall(text)
+    }
+
+
+def writable(config: Config, units: Sequence[Path]) -> list[str]:
+    """What the unit may write to, each a mount of its own; nothing where no unit confines it."""
+    lines = [line for text in _texts(config.path.stem, units) for line in _WRITABLE.findall(text)]
+    paths = dict.fromkeys(path for line in lines for path in line.split())
+    return [*paths, str(config.state_dir)] if paths else []
+
+
+def _texts(instance: str, units: Sequence[Path]) -> Iterator[str]:
+    """The unit, its template and their drop-ins for one instance; later ones prevail."""
     names = ("revsyncd.service", "revsyncd@.service", f"revsyncd@{instance}.service")
-    found_there: Loaded = {}
     for place in reversed(units):
         for name in names:
             for path in (place / name, *sorted((place / f"{name}.d").glob("*.conf"))):
-                for directive, secret, source in _LOAD.findall(_text(path)):
-                    found_there[secret] = (directive, source.replace("%i", instance) or secret)
-    return found_there
+                yield _text(path).replace("%i", instance)
 
 
 def _text(path: Path) -> str:
