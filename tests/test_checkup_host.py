@@ -180,6 +180,16 @@ def test_a_directory_that_the_service_may_not_write(theirs: Config) -> None:
 
 
 @only_root
+def test_a_missing_inbox_is_made_with_its_folders_group(theirs: Config) -> None:
+    """A sender may have a group of its own, which the folder tells."""
+    home = theirs.root / "events"
+    os.chown(home, SERVICE, SENDER)
+    (home / "inbox").rmdir()
+    step = findings_of(theirs.path, uid=SERVICE)["directory.missing"]["next_step"]
+    assert f"install -d -o nobody -g {SENDER} -m 2770 {home}/inbox" in step
+
+
+@only_root
 def test_a_directory_of_somebody_else(theirs: Config) -> None:
     """Who owns a shelf may change what is filed there, however well the service can write it."""
     done = theirs.root / "events" / "done"

@@ -29,8 +29,18 @@ class Service:
     def facts(self, path: Path, **more: object) -> dict[str, object]:
         """What a finding about a path needs."""
         quoted = shlex.quote(str(path))
-        whole = {"user": self.user, "group": self.group, "unit": self.unit, "path": quoted}
+        whole = {
+            "user": self.user,
+            "group": self._group_of(path),
+            "unit": self.unit,
+            "path": quoted,
+        }
         return {**whole, **more}
+
+    def _group_of(self, path: Path) -> str:
+        """The directory's, or that of the one above it: a folder may have its sender's group."""
+        groups = (_stat(each, "st_gid", 0) for each in (path, path.parent))
+        return next((group_name(gid) for gid in groups if gid), self.group)
 
 
 def group_name(gid: int) -> str:
