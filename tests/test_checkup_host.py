@@ -278,7 +278,7 @@ def test_an_access_list_lets_the_sender_in(config: Config) -> None:
     if subprocess.run(change, check=False, capture_output=True).returncode != 0:
         pytest.skip(f"{inbox}: this file system has no access lists")
     assert "inbox.not_writable" not in told(config)
-    subprocess.run(["setfacl", "-m", "m::rx", str(inbox)], check=True)
+    subprocess.run(["setfacl", "-m", "g::rwx,m::rx", str(inbox)], check=True)
     assert "inbox.not_writable" in told(config)
 
 

@@ -51,6 +51,7 @@ async def test_an_unknown_date_mask_pauses_the_folder_at_once(
         assert "a.csv can't be checked" in paused["error"]
         assert "csv.date_format" in paused["hint"]
         assert state(it)["state"] == "checks_failed"
+        assert not it.log.having("drop.step_failed")
         assert not it.log.having("drop.failed")
         assert not it.log.having("drop.held")
         mask = 'settle_time = "50ms"\ncsv.date_format = "DD-MON-YYYY"'
