@@ -34,6 +34,7 @@ def told(launch: Launch, tenant: StrictTenant) -> list[str]:
     daemon.site.config.write_text("nonsense = 1")
     daemon.send(signal.SIGHUP)
     daemon.wait_for("config.rejected")
+    daemon.site.configure()
     assert daemon.stop() == 0
     return list(daemon.lines)
 
