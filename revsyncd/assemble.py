@@ -221,10 +221,10 @@ class Daemon:
     async def _record_token(self) -> None:
         """Commands read from the ledger how long the token lives."""
         book = self._instance.ledger.book
-        while True:
-            await self._link.changed.wait()
+        while True:  # at once: what the last process had is gone with it
             expires = str(self._link.token_expires or "")
             await self._instance.ledger.run(book.set_meta, "token_expires", expires)
+            await self._link.changed.wait()
 
     def _have_listener(self) -> None:
         """It counts from now on, if it is wanted; one that was made once goes on counting."""
@@ -281,8 +281,10 @@ class Daemon:
             self._link.renew(client)
         else:
             await client.aclose()
+            self._link.retry_now()  # a secret's file may have been mended
         self._instance.config = config
         self._instance.gate.reloaded(config.templates.keys())
+        self._inbound.reloaded()
         self._instance.register.reorder(order_of(config))
         self._start_folders(tasks)
         if "http" not in self._supervisor.services:

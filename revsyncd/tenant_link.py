@@ -60,7 +60,17 @@ class TenantLink:
         """Use another client, that `connect` made, from the next call on."""
         self._old.append(self._api)
         self._api = api
+        self._lost()
         self._replaced.nudge()
+
+    def retry_now(self) -> None:
+        """Sign in at the next call, however lately that was refused."""
+        self._api.tokens.retry_now()
+
+    @property
+    def clock_off(self) -> float | None:
+        """Seconds that our clock is ahead of the tenant's; None as long as it has not said."""
+        return self._api.clock_off
 
     async def keep_token(self) -> None:
         """The service that renews the token ahead, of whichever client is in use."""
@@ -106,12 +116,16 @@ class TenantLink:
         """A client for a configuration, not in use yet. Raises ConfigError."""
         answers = config.tenant.answers
         words = AnswerWords.of(answers.staged, answers.refused, answers.doubt)
-        hooks = Hooks(self._renewed, _refused, redact)
+        hooks = Hooks(self._renewed, _refused, redact, self._lost)
         return connect(settings(config), credentials(config), words, self._clock, hooks)
 
     def _renewed(self, expires: float) -> None:
         log.info("token.renewed", expires=utc(expires))
         self.token_expires = expires
+        self.changed.nudge()
+
+    def _lost(self) -> None:
+        self.token_expires = None
         self.changed.nudge()
 
 

@@ -28,6 +28,7 @@ PARTS = {
         "revsyncd.assemble",
         "revsyncd.tenant_link",
         "revsyncd.checkup",
+        "revsyncd.checkup.*",
         "revsyncd.listener",
         "revsyncd.first_tree",
     ),

@@ -54,6 +54,10 @@ def _nothing(_: object) -> None:
     """The hook of those who do not want to know."""
 
 
+def _no_news() -> None:
+    """The same where there is nothing to hand over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """Whom to tell."""
@@ -61,6 +65,7 @@ class Hooks:
     on_renewed: Callable[[float], None] = _nothing  # when it expires, in seconds since the epoch
     on_refused: Callable[[SignInRefused], None] = _nothing
     remember_secret: Callable[[str], None] = _nothing  # a text that must never be logged
+    on_lost: Callable[[], None] = _no_news  # the token in use is refused, and there is no other
 
 
 class TokenKeeper:
@@ -121,7 +126,21 @@ class TokenKeeper:
         newer = token is not None and token.header_value != stale.header_value
         if token is not None and newer and self.left(token) > 0:
             return token
-        return await self._signed_in()
+        try:
+            return await self._signed_in()
+        except SignInRefused:
+            self._lose(stale)
+            raise
+
+    def retry_now(self) -> None:
+        """Let the next call sign in, however lately that was refused: a person may have mended it."""
+        self._silent_until = 0.0
+
+    def _lose(self, stale: Token) -> None:
+        """The tenant takes this token no more, nor gives another."""
+        if self._token is not None and self._token.header_value == stale.header_value:
+            self._token = None
+            self._hooks.on_lost()
 
     async def run(self) -> None:
         """Renew ahead, for ever. Begins with the first token that somebody else needed."""

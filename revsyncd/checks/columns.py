@@ -157,7 +157,8 @@ def date_mask(job: CheckJob) -> DateMask | None:
         return DateMask(job.rules.date_format or job.mapping.date_format)
     except ValueError as error:
         hint = "Set csv.date_format of the folder to a mask of the same dates that is known."
-        raise CheckFailed(f"The dates can't be checked: {error}.", hint=hint) from error
+        told = f"The dates can't be checked: {error}."
+        raise CheckFailed(told, hint=hint, lasting=True) from error
 
 
 def _asks(job: CheckJob, header: Header) -> dict[int, Ask]:

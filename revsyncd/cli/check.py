@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import click
 
-from revsyncd.checkup import Finding, look, look_online
+from revsyncd.checkup import Finding, found, look, look_online
 from revsyncd.cli.group import EXIT_CONFIG, EXIT_ERROR, Failure, explained, tell
 from revsyncd.cli.layout import plural
 from revsyncd.cli.options import (
@@ -121,32 +121,38 @@ async def _online(config: Config) -> list[Finding]:
     from revsyncd.assemble import open_tenant  # noqa: PLC0415  (an HTTP client; only --online needs it)
 
     async with open_tenant(config) as tenant:
-        return await look_online(config, tenant, tenant)
+        return await look_online(config, tenant, tenant, lambda: tenant.clock_off)
 
 
 def _bad_config(path: Path, error: ConfigError, *, as_json: bool) -> int:
     failure = explained(error)
     if as_json:
-        found = [Finding("config", problem, error.hint, ok=False) for problem in error.problems]
-        print_json(_told(path, found))
+        problems = [
+            found("config.problem", "config", problem, hint=error.hint)
+            for problem in error.problems
+        ]
+        print_json(_told(path, problems))
     elif failure is not None:
         tell(failure)
     return EXIT_CONFIG
 
 
 def _told(path: Path, findings: Iterable[Finding]) -> dict[str, Any]:
-    found = list(findings)
+    told = list(findings)
     return {
-        "ok": all(finding.ok for finding in found),
+        "ok": all(finding.ok for finding in told),
         "config": str(path),
-        "findings": [finding.to_json() for finding in found],
+        "findings": [finding.to_json() for finding in told],
     }
 
 
 def _print(findings: list[Finding]) -> None:
     """What is right on stdout, what is not on stderr with its remedy."""
     for finding in findings:
-        if finding.ok:
+        if finding.ok and finding.code:
+            click.echo(f"note   {finding.subject}: {finding.message}")
+            click.echo(f"next step: {finding.next_step}")
+        elif finding.ok:
             click.echo(f"ok     {finding.subject}: {finding.message}")
     _tell_wrong(findings)
     wrong = sum(not finding.ok for finding in findings)

@@ -14,7 +14,10 @@
         ├── Busy                429, 503 or maintenance: try again when told
         ├── SignInRefused       wrong credentials, role or client name
         ├── Forbidden           403, or 404 on a known path, or a template that does not exist
-        ├── TenantUnusable      405, TLS, redirects: a person must change something
+        ├── TenantUnusable      nothing will work until a person changes something
+        │   ├── NotEnabled      405: the API is not enabled for this tenant
+        │   ├── Redirected      the tenant is at another address
+        │   └── NotTrusted      the TLS handshake failed
         ├── NotServed           this source has nothing for this batch, or no way to it that can be trusted
         ├── TooLarge            a download is larger than allowed
         └── NotReady            a batch is not ready to transfer, so it can't be confirmed
@@ -68,6 +71,11 @@ class NoSpace(RevsyncdError):
 class CheckFailed(RevsyncdError):
     """The checks could not be carried through: the child process died or its memory bound was met."""
 
+    def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
+        """`lasting`: the cause does not go away by itself, so trying again alone is of no use."""
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
+
 
 class TenantError(RevsyncdError):
     """A call to the tenant brought no usable answer; the call is one that may be repeated."""
@@ -96,6 +104,18 @@ class Forbidden(TenantError):
 
 class TenantUnusable(TenantError):
     """405 (API not enabled), a TLS failure or a redirect: nothing will work until it is mended."""
+
+
+class NotEnabled(TenantUnusable):
+    """405: the API is not enabled for this tenant."""
+
+
+class Redirected(TenantUnusable):
+    """The tenant answers from another address; redirects are not followed."""
+
+
+class NotTrusted(TenantUnusable):
+    """The TLS handshake failed: no certificate, or none that is trusted."""
 
 
 class NotServed(TenantError):

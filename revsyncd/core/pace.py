@@ -51,14 +51,15 @@ def retry_after(text: str | None, now: float, date: str | None = None) -> float 
     wish = text.strip()
     if _SECONDS.fullmatch(wish):
         return min(float(wish), LONGEST_WISH)
-    until = _http_date(wish)
+    until = http_date(wish)
     if until is None:
         return None
-    since = _http_date(date or "")
+    since = http_date(date or "")
     return min(max(until - (now if since is None else since), 0.0), LONGEST_WISH)
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """An HTTP date in seconds since the epoch; None for what is none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

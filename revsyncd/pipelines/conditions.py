@@ -30,6 +30,8 @@ PAUSED = "paused"  # by a person; scope: a folder or everywhere
 STOPPED = "folder.stopped"  # on_failure = "stop"
 FOLDER_PAUSED = "folder.paused"  # the tenant refuses this folder's template
 FOLDER_MISSING = "folder.missing"
+NOT_CONFIGURED = "folder.not_configured"  # taken out of the configuration, and drops are left
+CHECKS_FAILED = "folder.checks"  # the checks of a drop break down, and the later ones wait for it
 TENANT_PAUSED = "tenant.paused"
 UNREACHABLE = "tenant.unreachable"
 DISK = "disk.trouble"
@@ -43,6 +45,8 @@ SORTS = {
     STOPPED: Sort("folder.paused", "folder.resumed", lasting=True),
     FOLDER_PAUSED: Sort("folder.paused", "folder.resumed"),
     FOLDER_MISSING: Sort("folder.missing", "folder.resumed"),
+    NOT_CONFIGURED: Sort("folder.paused", "folder.resumed"),
+    CHECKS_FAILED: Sort("folder.paused", "folder.resumed"),
     TENANT_PAUSED: Sort("tenant.paused", "tenant.resumed"),
     UNREACHABLE: Sort("tenant.unreachable", "tenant.resumed"),
     DISK: Sort("disk.trouble", "disk.mended"),

@@ -18,10 +18,11 @@ from revsyncd.core.errors import CheckFailed, ConfigError, LedgerBroken, NoSpace
 from revsyncd.core.outcome import Send, decide
 from revsyncd.core.pace import Pace
 from revsyncd.core.part import PartState, released
+from revsyncd.core.places import shown
 from revsyncd.core.turns import to_check, to_send
 from revsyncd.pipelines.checking import Checking, NotYet
 from revsyncd.pipelines.concluding import Concluding
-from revsyncd.pipelines.conditions import DISK
+from revsyncd.pipelines.conditions import CHECKS_FAILED, DISK
 from revsyncd.pipelines.filing import Filing
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.recovery import doubt_released
@@ -32,6 +33,7 @@ log = get_logger()
 
 CHECKS_AT_ONCE = 2
 STEP_RETRIES = Pace(first=1.0, factor=2.0, most=60.0)
+TOLD_AFTER = 3  # failures of one drop's checks in a row that may pass by themselves
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class Inbound:
         self._busy: set[str] = set()  # drops being checked or filed
         self._filing_in: set[str] = set()  # folders in which a drop is being filed
         self._pauses: dict[str, _Pause] = {}
+        self._unchecked: dict[str, str] = {}  # by folder, the drop whose checks break down
         self.quiet = Wake()  # nudged whenever a step has ended
         self.rounds = 0  # how often it looked what may start: the daemon's pulse
 
@@ -71,11 +74,17 @@ class Inbound:
         await doubt_released(self._instance, self._concluding)
         async with anyio.create_task_group() as tasks:
             while True:
+                await self._resume()
                 self._file(tasks)
                 self._check(tasks)
                 self._send(tasks)
                 self.rounds += 1
                 await self._instance.register.changed.wait(self._until_next())
+
+    def reloaded(self) -> None:
+        """The configuration changed: what failed may go well now, so it is tried at once."""
+        for pause in self._pauses.values():
+            pause.until = 0.0
 
     def _until_next(self) -> float | None:
         """Seconds until a pause ends; None when nothing waits for a time."""
@@ -200,6 +209,7 @@ class Inbound:
             await self._failed(drop_id, error)
         else:
             self._pauses.pop(drop_id, None)
+            await self._resume(drop_id)
 
     async def _failed(self, drop_id: str, error: Exception) -> None:
         if drop_id not in self._instance.register:
@@ -212,9 +222,30 @@ class Inbound:
             await self._instance.conditions.begin(
                 DISK, folder, message=error.message, hint=error.hint
             )
+        elif isinstance(error, CheckFailed) and (error.lasting or pause.times >= TOLD_AFTER):
+            await self._pause_folder(drop_id, error)
         elif pause.times == 1 and not isinstance(error, TenantError):
             hint = getattr(error, "hint", "") or "It is tried again with growing pauses."
             log.warning("drop.step_failed", drop=drop_id, error=str(error), hint=hint)
+
+    async def _pause_folder(self, drop_id: str, error: CheckFailed) -> None:
+        """One drop's checks break down and hold up its folder: a condition with the remedy."""
+        drop = self._instance.register.drop(drop_id)
+        self._unchecked[drop.folder] = drop_id
+        message = (
+            f"{shown(drop.file)} can't be checked, and what comes after it waits: {error.message}"
+        )
+        hint = f"{error.hint} It is tried again every minute, and at a reload.".lstrip()
+        conditions = self._instance.conditions
+        await conditions.begin(CHECKS_FAILED, drop.folder, message=message, hint=hint)
+
+    async def _resume(self, checked: str = "") -> None:
+        """End the pause of each folder whose drop is checked, or is gone: cancelled, settled."""
+        register = self._instance.register
+        for folder, drop_id in list(self._unchecked.items()):
+            if drop_id == checked or drop_id not in register:
+                del self._unchecked[folder]
+                await self._instance.conditions.end(CHECKS_FAILED, folder)
 
     def _rest(self, drop_id: str, seconds: float) -> None:
         pause = self._pauses.setdefault(drop_id, _Pause())

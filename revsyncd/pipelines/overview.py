@@ -18,6 +18,7 @@ from revsyncd.core.places import shown
 from revsyncd.core.report import Kinship, ReportedStageError, build, utc
 from revsyncd.pipelines.batch_overview import batches, needs_a_person
 from revsyncd.pipelines.conditions import (
+    CHECKS_FAILED,
     DISK,
     EVERYWHERE,
     FOLDER_MISSING,
@@ -39,6 +40,7 @@ FOLDER_STATES = (
     (FOLDER_MISSING, "missing"),
     (DISK, "disk_trouble"),
     (FOLDER_PAUSED, "refused"),
+    (CHECKS_FAILED, "checks_failed"),
     (STOPPED, "stopped"),
     (PAUSED, "paused"),
 )

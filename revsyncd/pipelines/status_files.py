@@ -18,7 +18,7 @@ from revsyncd.core.drop import Drop, State
 from revsyncd.core.errors import NoSpace
 from revsyncd.core.places import shown
 from revsyncd.core.settle import STRAY_AFTER, Entry, Role, SettleSettings, role
-from revsyncd.pipelines.conditions import EVERYWHERE
+from revsyncd.pipelines.conditions import EVERYWHERE, NOT_CONFIGURED
 from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.looking import settle_settings
@@ -75,15 +75,50 @@ class StatusFiles:
             except (FolderTrouble, NoSpace, OSError) as error:
                 # Whoever looks at the inbox or files drops says so; the text is tried again.
                 log.debug("status.not_written", folder=folder.name, error=str(error))
+        await self._taken_out()
 
     async def _refresh(self, folder: Folder) -> None:
-        lines = list(self._lines(folder, await self._waiting(folder)))
-        if self._written.get(folder.name) == lines:
+        await self._write(folder.name, list(self._lines(folder, await self._waiting(folder))))
+
+    async def _write(self, name: str, lines: list[str]) -> None:
+        """Unless it says so already."""
+        if self._written.get(name) == lines:
             return
-        text = page(folder.name, lines, self._instance.clock.now(), self._zone)
-        path = self._instance.places(folder.name).status
+        text = page(name, lines, self._instance.clock.now(), self._zone)
+        path = self._instance.places(name).status
         await self._instance.files.publish(path, text.encode("utf-8", "backslashreplace"))
-        self._written[folder.name] = lines
+        self._written[name] = lines
+
+    async def _taken_out(self) -> None:
+        """Say of folders that the configuration no longer names that nothing is taken there."""
+        register, conditions = self._instance.register, self._instance.conditions
+        left = {drop.folder for drop in register} - self._instance.config.templates.keys()
+        for condition in conditions.all():
+            if condition.kind == NOT_CONFIGURED and condition.scope not in left:
+                await conditions.end(NOT_CONFIGURED, condition.scope)
+        for name in sorted(left):
+            count = sum(drop.folder == name for drop in register)
+            told = f"the configuration has no [templates.{name}] any more; open or held drops of it: {count}"
+            await conditions.begin(NOT_CONFIGURED, name, message=told, hint=put_back(name))
+        try:
+            for name in await off_loop(self._told_before):
+                await self._write(name, [not_configured(name), *self._drops(name)])
+        except (FolderTrouble, NoSpace, OSError) as error:
+            log.debug("status.not_written", error=str(error))
+
+    def _told_before(self) -> list[str]:
+        """The folders below root that have a status.txt, and no section any more."""
+        configured = self._instance.config.templates
+        known = [path.parent for path in self._instance.root.glob("*/status.txt")]
+        others = [home.name for home in known if home.name not in configured]
+        return sorted(name for name in others if self._instance.places(name).inbox.is_dir())
+
+    def _drops(self, folder: str) -> Iterator[str]:
+        """A line for each drop that was taken."""
+        register = self._instance.register
+        for drop in register:
+            if drop.folder == folder:
+                yield drop_line(drop, in_words(drop, register.parts(drop.drop)), self._zone)
 
     async def _waiting(self, folder: Folder) -> list[Waiting]:
         """What lies in the inbox, and since when as far as this process saw."""
@@ -99,10 +134,8 @@ class StatusFiles:
 
     def _lines(self, folder: Folder, waiting: list[Waiting]) -> Iterator[str]:
         yield from self._obstacles(folder.name)
-        register, zone = self._instance.register, self._zone
-        for drop in register:
-            if drop.folder == folder.name:
-                yield drop_line(drop, in_words(drop, register.parts(drop.drop)), zone)
+        zone = self._zone
+        yield from self._drops(folder.name)
         settings = settle_settings(folder)
         lines = [line for one in waiting if (line := waiting_line(one, settings, zone))]
         yield from lines[:MOST_WAITING]
@@ -115,6 +148,20 @@ class StatusFiles:
             if condition.kind in OBSTACLES and condition.scope in (folder, EVERYWHERE):
                 since = f"since {local(condition.since, self._zone)}"
                 yield _line(f"! {condition.message}", since, condition.hint)
+
+
+def put_back(folder: str) -> str:
+    """The next step for drops whose folder is not configured any more."""
+    return f"Put the section [templates.{folder}] back until they are settled."
+
+
+def not_configured(folder: str) -> str:
+    """The line for those who still drop files there."""
+    told = (
+        "! This folder is not in the configuration any more: nothing that is dropped here is taken"
+    )
+    step = f"Drop elsewhere, or have the section [templates.{folder}] put back."
+    return _line(told, "", step)
 
 
 def local(epoch: float, zone: tzinfo | None) -> str:

@@ -37,7 +37,7 @@ def test_json(revsyncd: Revsyncd, config: Config) -> None:
     """The same for programs, with the verdict first."""
     data = json.loads(revsyncd("check", "--json").stdout)
     assert (data["ok"], data["config"]) == (True, str(config.path))
-    assert {"subject", "message", "next_step", "ok"} == data["findings"][0].keys()
+    assert {"subject", "message", "next_step", "ok", "code"} == data["findings"][0].keys()
     (config.root / "events" / "inbox").rmdir()
     result = revsyncd("check", "--json")
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (1, False)

@@ -55,6 +55,11 @@ class RevenueApi:
         self.journal = JournalApi(self._calls, transport)
         self._wire = wire
 
+    @property
+    def clock_off(self) -> float | None:
+        """Seconds that our clock is ahead of the tenant's, to about a second; None if it never said."""
+        return self._transport.clock_off
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()

@@ -7,9 +7,10 @@ from revsyncd.core.answers import Answer, Form, Reading, read, without_urls
 from revsyncd.core.errors import (
     Busy,
     Forbidden,
+    NotEnabled,
+    Redirected,
     SignInRefused,
     TenantError,
-    TenantUnusable,
     Unreachable,
 )
 from revsyncd.core.pace import retry_after
@@ -45,9 +46,9 @@ def _by_status(answer: Answer, told: str) -> TenantError | None:
         case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
             return Forbidden(told, hint=NEEDS_PRIVILEGES)
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return TenantUnusable(told, hint=NEEDS_ENABLING)
+            return NotEnabled(told, hint=NEEDS_ENABLING)
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-        return TenantUnusable(f"{told}{_elsewhere(answer)}", hint=NEEDS_ADDRESS)
+        return Redirected(f"{told}{_elsewhere(answer)}", hint=NEEDS_ADDRESS)
     return None
 
 

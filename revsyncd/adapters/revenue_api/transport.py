@@ -19,7 +19,8 @@ import httpx
 from revsyncd.adapters.revenue_api.causes import connect_cause, in_words
 from revsyncd.adapters.revenue_api.settings import ApiSettings
 from revsyncd.core.answers import Answer, Cause
-from revsyncd.core.errors import ConfigError, TenantUnusable, Unreachable
+from revsyncd.core.errors import ConfigError, NotTrusted, Unreachable
+from revsyncd.core.pace import http_date
 from revsyncd.core.verdict import NEEDS_TRUST
 from revsyncd.ports import Clock
 
@@ -102,6 +103,7 @@ class Transport:
         for name in ("httpx", "httpcore"):  # they log addresses, and at DEBUG headers with tokens
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
+        self.clock_off: float | None = None  # seconds; by the Date of the last answer that had one
         self._longest = _LONGEST * settings.read_timeout
         self._client = _client(settings, trusted)
         self._outside = _client(settings, trusted)
@@ -109,7 +111,7 @@ class Transport:
     async def call(self, call: Call) -> Answer:
         """Make one call and read its answer, whatever its status.
 
-        Raises Unreachable when none comes and TenantUnusable when the handshake fails.
+        Raises Unreachable when none comes and NotTrusted when the handshake fails.
         """
         try:
             with anyio.fail_after(self._longest):
@@ -162,7 +164,11 @@ class Transport:
             body, complete = await _content(response, call.limit)
         finally:
             await response.aclose()
-        return Answer(response.status_code, _folded(response), body, complete, self._clock.now())
+        now, headers = self._clock.now(), _folded(response)
+        theirs = http_date(headers.get("date", ""))
+        if theirs is not None:
+            self.clock_off = now - theirs
+        return Answer(response.status_code, headers, body, complete, now)
 
     def _request(self, call: Call) -> httpx.Request:
         headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
@@ -216,8 +222,8 @@ async def _content(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
     return bytes(content), True
 
 
-def _not_connected(call: Call, error: httpx.ConnectError) -> TenantUnusable | Unreachable:
+def _not_connected(call: Call, error: httpx.ConnectError) -> NotTrusted | Unreachable:
     cause, told = connect_cause(error), in_words(error)
     if cause is Cause.TLS:
-        return TenantUnusable(f"{call.name}: {cause.value} ({told})", hint=NEEDS_TRUST)
+        return NotTrusted(f"{call.name}: {cause.value} ({told})", hint=NEEDS_TRUST)
     return Unreachable(f"{call.name}: {cause.value} ({told})", hint=NEEDS_NETWORK)
