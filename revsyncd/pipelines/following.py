@@ -26,10 +26,13 @@ _BECOMES = {
 
 @dataclass(slots=True)
 class _Looks:
-    """How often a part was asked after in vain, and when (monotonic seconds) it is asked next."""
+    """How often a part was asked after in vain; when (monotonic seconds) it is asked next."""
 
     times: int
     next_at: float
+    accepted_at: (
+        float  # monotonic, too: a wall clock that is set makes no time-out come or stay away
+    )
 
 
 class Following:
@@ -57,8 +60,11 @@ class Following:
 
     def _due(self, part: Part) -> bool:
         now = self._instance.clock.monotonic()
-        first = _Looks(0, now + LOOKS.pause(1))
-        return self._looks.setdefault((part.drop, part.part), first).next_at <= now
+        if (part.drop, part.part) not in self._looks:
+            # What an earlier process has waited is known by the wall clock alone.
+            waited = max(self._instance.clock.now() - (part.accepted_at or 0.0), 0.0)
+            self._looks[part.drop, part.part] = _Looks(0, now + LOOKS.pause(1), now - waited)
+        return self._looks[part.drop, part.part].next_at <= now
 
     def _pause(self) -> float | None:
         """Until the next look is due; None when nothing is followed."""
@@ -123,4 +129,5 @@ class Following:
         folder = self._instance.folder(drop)
         if folder is None or folder.review or part.accepted_at is None:
             return False
-        return self._instance.clock.now() - part.accepted_at > folder.status_timeout
+        began = self._looks[part.drop, part.part].accepted_at
+        return self._instance.clock.monotonic() - began > folder.status_timeout
