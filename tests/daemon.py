@@ -321,6 +321,12 @@ class Daemon:
             self._told.add(id(ending))
         return self.site.settled(ending["drop"], folder)
 
+    def settled_or_ended(self, file: str, folder: str = "orders") -> bool:
+        """Await that a file is settled, or that the process ends: False then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ending(file, folder) or self._ended, PATIENCE)
+            return self._ending(file, folder) is not None
+
     def _ending(self, file: str, folder: str) -> dict[str, Any] | None:
         for event in self.events:
             named = (event.get("file"), event.get("folder")) == (file, folder)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.drop import Drop, Reason, State
-from revsyncd.core.errors import Forbidden, TenantError
+from revsyncd.core.errors import Forbidden, NoSpace, TenantError
 from revsyncd.core.pace import Pace
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.verdict import Following as Says
 from revsyncd.core.verdict import Route, StatusReading
 from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.conditions import DISK
 from revsyncd.pipelines.instance import Instance, named
 
 log = get_logger()
@@ -90,8 +91,13 @@ class Following:
             reading = StatusReading(Says.NOT_YET)  # time passes all the same
         else:
             await self._instance.gate.worked(drop.folder, "status")
-        async with self._instance.register.locked(drop.drop):
-            await self._conclude(part, reading)
+        try:
+            async with self._instance.register.locked(drop.drop):
+                await self._conclude(part, reading)
+        except NoSpace as error:  # it says the same when it is asked again
+            await self._instance.conditions.begin(
+                DISK, drop.folder, message=error.message, hint=error.hint
+            )
 
     async def _failed(self, drop_id: str, error: TenantError) -> None:
         register = self._instance.register

@@ -21,6 +21,7 @@ from prove.front import (
     floods,
     half_closes,
     has_no_address,
+    hears_and_resets,
     keeps_silent,
     passes,
     patience_until,
@@ -98,7 +99,7 @@ V = Verdict
 OUTAGES = (
     Outages("connection refused", refuses, V.RETRIED),
     Outages("no address for the name", has_no_address, V.RETRIED),
-    Outages("reset before TLS", every(resets), V.RETRIED),
+    Outages("reset in the handshake", every(hears_and_resets), V.RETRIED),
     Outages("closed before TLS", every(closes), V.RETRIED),
     Outages("the handshake stalls", every(keeps_silent), V.RETRIED, {"connect_timeout": "300ms"}),
     Outages("no TLS but garbage", every(sends(b"SSH-2.0-OpenSSH_9.2p1\r\n")), V.TENANT_PAUSED),

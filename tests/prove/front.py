@@ -265,6 +265,12 @@ def resets(peer: Peer) -> None:
     peer.reset()
 
 
+def hears_and_resets(peer: Peer) -> None:
+    """The first byte is read, then the connection ends with a reset."""
+    peer.connection.recv(1)
+    peer.reset()
+
+
 def closes(peer: Peer) -> None:
     """It is closed."""
     peer.connection.close()
