@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import canaries
 import pytest
 from sftp_server import SftpServer, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
@@ -16,6 +17,13 @@ def unconfigured_log() -> Iterator[None]:
     """Whatever a test makes of the log, the next finds it as a command does: errors, to stderr."""
     yield
     log._configure("error", json_lines=False, stream=lambda: sys.stderr)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test: no password, token or signed address stands in any file that tests left."""
+    yield
+    assert list(canaries.found(tmp_path_factory.getbasetemp())) == []
 
 
 @pytest.fixture
