@@ -29,7 +29,7 @@ FAULTS = (
     Fault(
         KIND,
         "20,000 files at once",
-        "renamed into one inbox while the process stands still",
+        "renamed into four inboxes while the process stands still",
         "each is settled with its report, in bounded memory",
         "system/test_many_files.py::test_twenty_thousand_files_at_once",
     ),

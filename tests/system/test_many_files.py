@@ -14,6 +14,7 @@ pytestmark = pytest.mark.prove
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 MOST_MEMORY = 200_000  # kB
+FOLDERS = ("north", "east", "south", "west")
 
 
 def test_the_kernels_queue_overflows(launch: Launch, tenant: StrictTenant) -> None:
@@ -61,7 +62,7 @@ def drop_many(daemon: Daemon, number: int, good: int) -> None:
     daemon.send(signal.SIGSTOP)
     for each in range(number):
         ids = () if each % good else (f"L{each}",)
-        daemon.site.drop(f"{each:05}.csv", lines(*ids))
+        daemon.site.drop(f"{each:05}.csv", lines(*ids), FOLDERS[each % len(FOLDERS)])
     daemon.send(signal.SIGCONT)
 
 
@@ -76,17 +77,17 @@ def memory(daemon: Daemon) -> int:
 def all_settled(daemon: Daemon, tenant: StrictTenant, number: int, good: int) -> None:
     """Each has its ending and its report, and the tenant has what it should, once."""
     daemon.wait_for_endings(number)
-    outcomes = [report["outcome"] for _, report in daemon.site.reports()]
+    outcomes = [r["outcome"] for folder in FOLDERS for _, r in daemon.site.reports(folder)]
     assert outcomes.count("done") == number // good
     assert outcomes.count("failed") == number - number // good
     assert sorted(sent(tenant)) == sorted(f"L{each}" for each in range(0, number, good))
-    assert list(daemon.site.inbox().iterdir()) == []
+    assert [path for folder in FOLDERS for path in daemon.site.inbox(folder).iterdir()] == []
     assert memory(daemon) < MOST_MEMORY
 
 
 def test_many_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
     """A short form of the next."""
-    daemon = launch()
+    daemon = launch({folder: {} for folder in FOLDERS})
     drop_many(daemon, 100, 10)
     all_settled(daemon, tenant, 100, 10)
 
@@ -94,6 +95,6 @@ def test_many_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
 @pytest.mark.prove_full
 def test_twenty_thousand_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
     """Each is settled with its report, and memory stays bounded."""
-    daemon = launch()
+    daemon = launch({folder: {} for folder in FOLDERS})
     drop_many(daemon, 20_000, 50)
     all_settled(daemon, tenant, 20_000, 50)
