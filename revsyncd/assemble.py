@@ -223,7 +223,8 @@ class Daemon:
         book = self._instance.ledger.book
         while True:  # at once: what the last process had is gone with it
             expires = str(self._link.token_expires or "")
-            await self._instance.ledger.run(book.set_meta, "token_expires", expires)
+            with suppress(NoSpace):  # told by those who have to write more than this
+                await self._instance.ledger.run(book.set_meta, "token_expires", expires)
             await self._link.changed.wait()
 
     def _have_listener(self) -> None:

@@ -98,11 +98,13 @@ class Log:
 
     async def until(self, event: str, times: int = 1, **facts: Any) -> dict[str, Any]:
         """The line that is the event's `times`-th with these facts."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.move_on_after(PATIENCE):
             while len(found := self.having(event, **facts)) < times:
                 self._more = anyio.Event()
                 await self._more.wait()
-        return found[times - 1]
+            return found[times - 1]
+        last = "\n".join(map(json.dumps, self.lines[-30:]))
+        raise AssertionError(f"no {event} {facts} came:\n{last}")
 
 
 @dataclass
@@ -285,6 +287,18 @@ class Bench:
             return await carry_out(self.config, ledger, request)
 
 
+def hastened(monkeypatch: Any) -> None:
+    """Let what is tried again be tried soon."""
+    monkeypatch.setattr("revsyncd.pipelines.following.LOOKS", Pace(0.02, 1.2, 0.2))
+    monkeypatch.setattr("revsyncd.pipelines.sending.RETRIES", Pace(0.02, 1.2, 0.2))
+    for retries in ("journal.RETRIES", "report.RETRIES"):
+        name = f"revsyncd.adapters.revenue_api.{retries}"
+        monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
+    monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
+    monkeypatch.setattr("revsyncd.pipelines.batch_list.SURE_AFTER", 0.02)
+    monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
+
+
 @asynccontextmanager
 async def bench(
     base: Path,
@@ -317,14 +331,7 @@ async def bench(
         )
         config = load(path)
         make_folders(config)
-        monkeypatch.setattr("revsyncd.pipelines.following.LOOKS", Pace(0.02, 1.2, 0.2))
-        monkeypatch.setattr("revsyncd.pipelines.sending.RETRIES", Pace(0.02, 1.2, 0.2))
-        for retries in ("journal.RETRIES", "report.RETRIES"):
-            name = f"revsyncd.adapters.revenue_api.{retries}"
-            monkeypatch.setattr(name, Pace(0.01, 1.2, 0.05))
-        monkeypatch.setattr("revsyncd.pipelines.outbound.ACK_LOOK", 0.05)
-        monkeypatch.setattr("revsyncd.pipelines.batch_list.SURE_AFTER", 0.02)
-        monkeypatch.setattr("revsyncd.pipelines.batch_delivery.EMPTY_SETTLES", 0.0)
+        hastened(monkeypatch)
         log = Log()
         configure("debug", "json", log)  # type: ignore[arg-type]
         it = Bench(base, server, config, log)

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import canaries
 import pytest
 from hypothesis import settings
 from sftp_server import SftpServer, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
 
 from revsyncd.adapters import log
+
+pytest_plugins = ["prove.counting"]
 
 # How long an example takes says something about the machine's load, and nothing about the code.
 settings.register_profile("any machine", deadline=None)
@@ -22,6 +25,13 @@ def unconfigured_log() -> Iterator[None]:
     """Whatever a test makes of the log, the next finds it as a command does: errors, to stderr."""
     yield
     log._configure("error", json_lines=False, stream=lambda: sys.stderr)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test: no password, token or signed address stands in any file that tests left."""
+    yield
+    assert list(canaries.found(tmp_path_factory.getbasetemp())) == []
 
 
 @pytest.fixture

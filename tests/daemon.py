@@ -321,6 +321,23 @@ class Daemon:
             self._told.add(id(ending))
         return self.site.settled(ending["drop"], folder)
 
+    def wait_for_endings(self, number: int) -> None:
+        """Await that so many drops are settled; for very many, since each line is looked at once."""
+        looked = found = 0
+        with self._changed:
+            while found < number:
+                if looked == len(self.events):
+                    assert self._changed.wait(PATIENCE), self.tail()
+                new = self.events[looked:]
+                looked += len(new)
+                found += sum(each["event"] in _SETTLED for each in new)
+
+    def settled_or_ended(self, file: str, folder: str = "orders") -> bool:
+        """Await that a file is settled, or that the process ends: False then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ending(file, folder) or self._ended, PATIENCE)
+            return self._ending(file, folder) is not None
+
     def _ending(self, file: str, folder: str) -> dict[str, Any] | None:
         for event in self.events:
             named = (event.get("file"), event.get("folder")) == (file, folder)

@@ -32,6 +32,7 @@ class GlBatch:
     updated: str
     status: str = "Ready to Transfer"
     confirmed: int = 0
+    name: str = ""
 
     @property
     def content(self) -> bytes:
@@ -72,7 +73,12 @@ class Journal:
     def listed(self) -> list[dict[str, object]]:
         """The rows of the list, one that is not ready among them."""
         rows = [
-            {"id": b.id, "name": f"Batch {b.id}/x", "status": b.status, "report_id": b.report_id}
+            {
+                "id": b.id,
+                "name": b.name or f"Batch {b.id}/x",
+                "status": b.status,
+                "report_id": b.report_id,
+            }
             | {"updt_dt": b.updated, "crtd_dt": b.updated, "client_id": 1}
             for b in self.batches.values()
             if b.status != "Transferred"

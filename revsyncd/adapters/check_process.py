@@ -38,6 +38,7 @@ from revsyncd.checks.remembered import keys_of
 from revsyncd.checks.selection import locate, select
 from revsyncd.core.errors import CheckFailed
 
+_FOR_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "PATH", "TMPDIR", "TZ", "COVERAGE_")
 SMALL = 256 * 1024
 """Bytes below which a file is checked in a thread."""
 
@@ -152,9 +153,13 @@ class ProcessChecker:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with this very package to be found first."""
+    """What Python needs of ours, with this very package to be found first.
+
+    Secrets stand in the daemon's environment; whoever reads foreign files has no use for them.
+    """
     paths = [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    kept = {name: os.environ[name] for name in os.environ if name.startswith(_FOR_PYTHON)}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 async def _converse(child: anyio.abc.Process, request: bytes, progress: Progress | None) -> Any:

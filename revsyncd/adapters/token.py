@@ -76,13 +76,13 @@ class TokenKeeper:
         sign_in: SignIn,
         clock: Clock,
         hooks: Hooks | None = None,
-        pace: Pace = SLOWEST,
+        pace: Pace | None = None,
     ) -> None:
-        """`pace` is how fast refused sign-ins are repeated: slowly, or accounts get locked."""
+        """`pace` is how fast refused sign-ins are repeated (`SLOWEST`): faster, and accounts get locked."""
         self._sign_in = sign_in
         self._clock = clock
         self._hooks = hooks or Hooks()
-        self._pace = pace
+        self._pace = pace or SLOWEST
         self._token: Token | None = None
         self._asking: asyncio.Task[Token] | None = None
         self._refusals = 0

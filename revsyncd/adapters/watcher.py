@@ -81,7 +81,9 @@ def _present(inboxes: Sequence[Path]) -> dict[Path, tuple[int, int]]:
 def _begin(present: Iterable[Path]) -> RustNotify:
     paths = [str(path) for path in present]
     try:
-        return RustNotify(paths, False, False, 0, False, True)  # noqa: FBT003  (takes no keywords)
+        # The last parameter, ignore_permission_denied, would make it silent on every error: an inbox
+        # for which no watch was left would have no events, and nobody would hear of it.
+        return RustNotify(paths, False, False, 0, False, False)  # noqa: FBT003  (takes no keywords)
     except (OSError, UnicodeError, WatchfilesRustInternalError) as error:
         hint = (
             "Files are still found, later. Often fs.inotify.max_user_instances or "

@@ -16,7 +16,8 @@ HEADER = ("line", "record", "column", "value", "code", "level", "message", "sour
 # What spreadsheets take for the begin of a formula, full-width forms included.
 _FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # noqa: RUF001  (these very characters are meant)
 _NEGATIVE_NUMBER = re.compile(r"-[0-9]+(?:[.,][0-9]+)*")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# Also what ends a line or turns the direction of the text: the cell would show other words than it holds.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PICTURES = 0x2400  # U+2400 to U+241F picture the control characters 0 to 31
 _ROWS_AT_ONCE = 1000
 
@@ -43,10 +44,11 @@ def read_errors_csv(path: Path) -> list[Problem]:
 
 
 def safe(text: str) -> str:
-    """`text` so that a spreadsheet shows it and does nothing else with it.
+    r"""`text` so that a spreadsheet shows it and does nothing else with it.
 
     A lead that would begin a formula gets an apostrophe before it, a plain negative number does not;
-    control characters become their pictures, so a row stays one line.
+    control characters become their pictures, so a row stays one line; marks that turn the direction
+    of what follows become `\u202e` and so on.
     """
     lead = "'" if _FORMULA.match(text) and not _NEGATIVE_NUMBER.fullmatch(text) else ""
     return lead + _CONTROL.sub(_picture, visible(text))
@@ -77,4 +79,6 @@ def _picture(found: re.Match[str]) -> str:
     point = ord(found[0])
     if point < 0x20:  # noqa: PLR2004  (C0)
         return chr(_PICTURES + point)
-    return "\N{SYMBOL FOR DELETE}" if point == 0x7F else f"\\x{point:02x}"  # noqa: PLR2004  (DEL)
+    if point == 0x7F:  # noqa: PLR2004  (DEL)
+        return "\N{SYMBOL FOR DELETE}"
+    return f"\\x{point:02x}" if point <= 0xFF else f"\\u{point:04x}"  # noqa: PLR2004  (one byte)

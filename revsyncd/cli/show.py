@@ -123,7 +123,7 @@ def _parts(parts: list[Data]) -> list[str]:
             str(part["request_id"] or ""),
             moment(part["released_at"]),
             part["file_name"],
-            part["message"],
+            shown(part["message"]),
         ]
         for part in parts
     ]
@@ -147,6 +147,12 @@ def problem_lines(problems: list[Problem]) -> list[str]:
 
 def _stage_errors(errors: list[Data]) -> list[str]:
     rows = [
-        [e["line"], e["so_line_id"] or e["inv_line_id"], e["state"], e["message"]] for e in errors
+        [
+            e["line"],
+            shown(e["so_line_id"] or e["inv_line_id"]),
+            e["state"],
+            shown(e["message"]),
+        ]
+        for e in errors
     ]
     return columns(["LINE", "LINE ID", "STATE", "MESSAGE"], rows) if rows else []

@@ -18,6 +18,7 @@ _TAG = re.compile(
     r"<\s*(?:!doctype|html|head|body|title|h[1-6]|p|div|br|center|script)\b", re.IGNORECASE
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_TURNING = re.compile(r"[\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # the direction of what follows
 _BROKEN_DATA = re.compile(r"\s*(?:<|\{|\[\s*[\[{\"\]])")  # XML, or JSON that is none
 # With a scheme, or without one but with a query: the query is where a signature stands.
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+|\S+\?\S+=\S+", re.IGNORECASE)
@@ -164,7 +165,11 @@ def read(answer: Answer) -> Reading:
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Foreign text as one printable line of at most `limit` characters."""
+    """Foreign words as one printable line of at most `limit` characters, none of them turned about."""
+    return _line(_TURNING.sub(" ", text[: limit * 4]), limit)
+
+
+def _line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     line = " ".join(_CONTROL.sub(" ", text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -175,13 +180,13 @@ def without_urls(text: str) -> str:
 
 
 def scalar_text(value: Any) -> str:
-    """A JSON scalar as one line of text; null, objects and lists as nothing."""
+    """A JSON scalar as one line of text, ids included; null, objects and lists as nothing."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, str | int | float):
-        text = one_line(str(value))
+        text = _line(str(value))
         return "" if text.lower() in _NOTHING else text
     return ""
 
@@ -207,7 +212,7 @@ def narrowed(reading: Reading, rows: tuple[Fields, ...]) -> Reading:
 
 
 def _gathered(top: Fields, rows: tuple[Fields, ...]) -> Reading:
-    messages = tuple(dict.fromkeys(_messages(top, rows)))
+    messages = tuple(dict.fromkeys(map(one_line, _messages(top, rows))))
     spoken = [top.text("status"), *messages, *(row.text("status") for row in rows[:100])]
     logs = tuple(text for row in rows for text in _long_texts(row, "file_log"))
     said = next(iter(messages), "") or next(iter(logs), "") or top.text("status")

@@ -4,7 +4,7 @@ from typing import Any
 
 from revsyncd.core import endings
 from revsyncd.core.drop import Drop, Ending, Event, Reason, State, advance
-from revsyncd.core.errors import RevsyncdError
+from revsyncd.core.errors import NoSpace, RevsyncdError
 from revsyncd.core.outcome import Follow, Send, Settle, decide
 from revsyncd.core.places import Sidecar, shown, sidecar_name
 from revsyncd.pipelines.conditions import STOPPED
@@ -17,6 +17,9 @@ class Concluding:
     def __init__(self, instance: Instance) -> None:
         """Work for an instance."""
         self._instance = instance
+        self.postponed: set[str] = (
+            set()
+        )  # drops whose parts are recorded, and their own state is not
 
     async def settle(self, drop: Drop, event: Event, ending: Ending, **facts: Any) -> Drop:
         """Record an ending; the drop is then to be filed."""
@@ -66,10 +69,19 @@ class Concluding:
         await self.settle(drop, event, ending, duplicate_of=other, **facts)
 
     async def advance(self, drop_id: str, *, timed_out: bool = False) -> None:
-        """Draw the consequence of what its parts have become.
+        """Draw the consequence of what its parts have become; raises NoSpace, and then it is `postponed`.
 
         None for a drop that has its ending, whose file may still have to move: after a kill, say.
         """
+        try:
+            await self._advance(drop_id, timed_out=timed_out)
+        except NoSpace:
+            self.postponed.add(drop_id)
+            self._instance.register.changed.nudge()
+            raise
+        self.postponed.discard(drop_id)
+
+    async def _advance(self, drop_id: str, *, timed_out: bool) -> None:
         register = self._instance.register
         drop, parts = register.drop(drop_id), register.parts(drop_id)
         if drop.state in (State.STAGED, State.DONE, State.FAILED):

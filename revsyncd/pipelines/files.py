@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.check_process import ProcessChecker
-from revsyncd.adapters.disk import make_directory, open_regular, sync_directory
+from revsyncd.adapters.disk import folder_errors, make_directory, open_regular, sync_directory
 from revsyncd.checks.contract import CheckJob, CheckResult, Dialect
 from revsyncd.core.drop import Drop
 from revsyncd.core.places import FolderPlaces, Sidecar, with_drop_id
@@ -59,8 +59,10 @@ class Files:
 
     async def empty_directory(self, path: Path) -> Path:
         """A fresh private directory at `path`, whatever was there."""
-        await off_loop(self._line_ids.mkdir, mode=0o700, exist_ok=True)
-        return await off_loop(_fresh, path)
+        with folder_errors(self._line_ids):
+            await off_loop(self._line_ids.mkdir, mode=0o700, exist_ok=True)
+        with folder_errors(path):
+            return await off_loop(_fresh, path)
 
     async def check(self, job: CheckJob) -> CheckResult:
         """Run the checks outside the event loop. Raises CheckFailed, NoSpace, OSError."""

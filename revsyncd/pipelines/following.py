@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from revsyncd.adapters.log import get_logger
 from revsyncd.core.drop import Drop, Reason, State
-from revsyncd.core.errors import Forbidden, TenantError
+from revsyncd.core.errors import Forbidden, NoSpace, TenantError
 from revsyncd.core.pace import Pace
 from revsyncd.core.part import Part, PartState
 from revsyncd.core.verdict import Following as Says
 from revsyncd.core.verdict import Route, StatusReading
 from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.conditions import DISK
 from revsyncd.pipelines.instance import Instance, named
 
 log = get_logger()
@@ -26,10 +27,13 @@ _BECOMES = {
 
 @dataclass(slots=True)
 class _Looks:
-    """How often a part was asked after in vain, and when (monotonic seconds) it is asked next."""
+    """How often a part was asked after in vain; when (monotonic seconds) it is asked next."""
 
     times: int
     next_at: float
+    accepted_at: (
+        float  # monotonic, too: a wall clock that is set makes no time-out come or stay away
+    )
 
 
 class Following:
@@ -57,8 +61,11 @@ class Following:
 
     def _due(self, part: Part) -> bool:
         now = self._instance.clock.monotonic()
-        first = _Looks(0, now + LOOKS.pause(1))
-        return self._looks.setdefault((part.drop, part.part), first).next_at <= now
+        if (part.drop, part.part) not in self._looks:
+            # What an earlier process has waited is known by the wall clock alone.
+            waited = max(self._instance.clock.now() - (part.accepted_at or 0.0), 0.0)
+            self._looks[part.drop, part.part] = _Looks(0, now + LOOKS.pause(1), now - waited)
+        return self._looks[part.drop, part.part].next_at <= now
 
     def _pause(self) -> float | None:
         """Until the next look is due; None when nothing is followed."""
@@ -84,8 +91,13 @@ class Following:
             reading = StatusReading(Says.NOT_YET)  # time passes all the same
         else:
             await self._instance.gate.worked(drop.folder, "status")
-        async with self._instance.register.locked(drop.drop):
-            await self._conclude(part, reading)
+        try:
+            async with self._instance.register.locked(drop.drop):
+                await self._conclude(part, reading)
+        except NoSpace as error:  # it says the same when it is asked again
+            await self._instance.conditions.begin(
+                DISK, drop.folder, message=error.message, hint=error.hint
+            )
 
     async def _failed(self, drop_id: str, error: TenantError) -> None:
         register = self._instance.register
@@ -123,4 +135,5 @@ class Following:
         folder = self._instance.folder(drop)
         if folder is None or folder.review or part.accepted_at is None:
             return False
-        return self._instance.clock.now() - part.accepted_at > folder.status_timeout
+        began = self._looks[part.drop, part.part].accepted_at
+        return self._instance.clock.monotonic() - began > folder.status_timeout

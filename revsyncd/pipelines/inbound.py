@@ -75,6 +75,7 @@ class Inbound:
         async with anyio.create_task_group() as tasks:
             while True:
                 await self._resume()
+                self._conclude(tasks)
                 self._file(tasks)
                 self._check(tasks)
                 self._send(tasks)
@@ -99,6 +100,19 @@ class Inbound:
         pause = self._pauses.get(drop.drop)
         rested = pause is None or self._instance.clock.monotonic() >= pause.until
         return rested and drop.drop not in self._busy
+
+    # -- what a full disk postponed --------------------------------------------------------------
+
+    def _conclude(self, tasks: TaskGroup) -> None:
+        for drop_id in sorted(self._concluding.postponed):
+            if drop_id not in self._instance.register:
+                self._concluding.postponed.discard(drop_id)
+            elif self._may_step(drop := self._instance.register.drop(drop_id)):
+                self._start(tasks, drop, self._conclude_one)
+
+    async def _conclude_one(self, drop_id: str) -> None:
+        async with self._instance.register.locked(drop_id):
+            await self._concluding.advance(drop_id)
 
     # -- filing ----------------------------------------------------------------------------------
 

@@ -20,12 +20,14 @@ from revsyncd.core.pace import Pace
 from revsyncd.core.part import Part, PartState, released
 from revsyncd.core.verdict import Judgement, Route, Verdict
 from revsyncd.pipelines.concluding import Concluding
+from revsyncd.pipelines.conditions import DISK
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.ports import NotReleased, Upload
 
 log = get_logger()
 
 RETRIES = Pace(first=1.0, factor=2.0, most=300.0)
+RECORDS = Pace(first=0.5, factor=2.0, most=10.0)  # of an answer, in a ledger that has no room
 MOST_FAILURES = 10  # of one drop while other calls succeed; then it is held as cannot_send
 
 _RECEIVED = {
@@ -137,9 +139,30 @@ class Sending:
         judgement = await self._instance.tenant.upload(
             self._described(drop, part), lambda: self._release(upload)
         )
-        with anyio.CancelScope(shield=True):
-            async with register.locked(upload.drop):
-                await self._conclude(upload, judgement, started)
+        await self._hear(upload, judgement, started)
+
+    async def _hear(self, upload: UploadInFlight, judgement: Judgement, started: float) -> None:
+        """Record what the answer says. It comes but once: kept while the ledger can't be written."""
+        tries = 0
+        while not await self._heard(upload, judgement, started):
+            tries += 1
+            await anyio.sleep(RECORDS.pause(tries))
+
+    async def _heard(self, upload: UploadInFlight, judgement: Judgement, started: float) -> bool:
+        register = self._instance.register
+        try:
+            with anyio.CancelScope(shield=True):
+                async with register.locked(upload.drop):
+                    await self._conclude(upload, judgement, started)
+        except NoSpace as error:
+            if register.parts(upload.drop)[upload.part - 1].state is not PartState.RELEASED:
+                raise  # recorded, or nothing was released: the drop's next step goes on from there
+            folder = register.drop(upload.drop).folder
+            await self._instance.conditions.begin(
+                DISK, folder, message=error.message, hint=error.hint
+            )
+            return False
+        return True
 
     async def _has_changed(self, drop: Drop, part: Part) -> bool:
         """Whether the dropped file, from which the part is sent, was written to since it was checked.

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 from prepared_parts import bytes_of
 
+from revsyncd.adapters import check_process
 from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.checks.contract import CheckJob, Dialect, Preparation, Rules
 from revsyncd.checks.line_ids import SO_LINE_ID, Match
@@ -180,3 +181,13 @@ async def test_the_child_imports_little(path: Path) -> None:
     )
     with pytest.raises(CheckFailed, match="none of them"):
         await child(program).check(job(path))
+
+
+def test_the_child_gets_no_secret_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads foreign files: what the daemon signs in with is none of its business."""
+    monkeypatch.setenv("REVSYNCD_PASSWORD", "hunter2")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    environment = check_process._environment()
+    assert "hunter2" not in environment.values()
+    assert "CREDENTIALS_DIRECTORY" not in environment
+    assert environment["PATH"] == os.environ["PATH"]

@@ -49,6 +49,7 @@ def test_an_open_file_will_do() -> None:
         ("12", "12"),
         ("a\r\nb\0\x7f\x85", "a\u240d\u240ab\u2400\u2421\\x85"),
         ("M\udcfcller", "M\\xfcller"),
+        ("a\u202efdp.exe\u2028b", "a\\u202efdp.exe\\u2028b"),
         ("", ""),
     ],
 )

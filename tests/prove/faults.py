@@ -1,26 +1,15 @@
 """The faults that are tried, as data: `docs/reliability.md` shows them, and a test compares the two.
 
-To add one, append a row, name the test that tries it, and run `make prove`, or
-`python -m pytest tests/prove/test_reliability_page.py --write-faults` for the table alone.
+To add one, append a row here or to the table of its kind, name the test that tries it, and run
+`make prove`, or `PYTHONPATH=tests:. python -m prove.report` for the tables alone.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A row: what goes wrong, how the test brings it about, what must happen, and which test that is."""
-
-    kind: str  # the heading it stands under
-    fault: str
-    injected: str
-    must: str
-    test: str  # path below tests/, with ::name
-
+from prove import faults_disk, faults_network, faults_security, faults_watcher
+from prove.fault import Fault
 
 NOTHING = "started again, every drop ends as if nothing had happened, or is held in doubt if its last chunk may have left"
 
-FAULTS: tuple[Fault, ...] = (
+_STOPS: tuple[Fault, ...] = (
     Fault(
         "The process is killed",
         "`kill -9` before and after every transition and side effect",
@@ -56,4 +45,12 @@ FAULTS: tuple[Fault, ...] = (
         NOTHING,
         "prove/test_power_loss.py::test_power_is_lost_at_every_moment",
     ),
+)
+
+FAULTS = (
+    *_STOPS,
+    *faults_network.FAULTS,
+    *faults_disk.FAULTS,
+    *faults_watcher.FAULTS,
+    *faults_security.FAULTS,
 )

@@ -65,9 +65,10 @@ def nothing_ill(daemon: Daemon, tenant: StrictTenant) -> None:
 
 
 def leaks(daemon: Daemon, tenant: StrictTenant) -> list[str]:
-    """Where a password or a token can be read: names of files, or "log"."""
+    """Where a password, a token or a signature can be read: names of files, or "log"."""
     tokens = [*tenant.books._tokens, *tenant.books._ended]
-    secrets = [BASIC, *(secret for secret in (PASSWORD, CLIENT_SECRET, *tokens))]
+    signatures = tenant.books.journal._signatures
+    secrets = [BASIC, PASSWORD, CLIENT_SECRET, *tokens, *signatures]
     forms = [form for s in secrets for form in (s.encode(), base64.b64encode(s.encode()))]
     found = {"log": "\n".join(daemon.lines).encode()}
     for place, _, names in os.walk(daemon.site.home):

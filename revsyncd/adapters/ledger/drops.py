@@ -92,10 +92,16 @@ class Drops:
 
     def same_file(self, tenant: str, template_name: str, sha256: str, but: str) -> Drop | None:
         """The drop whose file has these bytes and that was, or may be, taken or is in progress."""
-        query = "WHERE sha256 = ? AND template_name = ? AND tenant = ? AND id <> ? ORDER BY seq"
-        for drop in self._select(query, sha256, template_name, tenant, but):
-            if any(self._counts(drop.state, part.state) for part in self.parts(drop.drop)):
-                return drop
+        # Without the drops themselves: of a file that fails time and again there are very many.
+        query = (
+            "SELECT drops.id, drops.state, parts.state FROM drops"
+            " JOIN parts ON parts.drop_id = drops.id"
+            " WHERE drops.sha256 = ? AND drops.template_name = ? AND drops.tenant = ?"
+            " AND drops.id <> ? ORDER BY drops.seq"
+        )
+        for id_, state, part in self._book.rows(query, sha256, template_name, tenant, but):
+            if self._counts(State(state), PartState(part)):
+                return self.get(id_)
         return None
 
     def earlier_named(self, folder: str) -> list[tuple[str, str]]:

@@ -6,6 +6,16 @@ from collections.abc import Iterator
 
 from revsyncd.core.answers import Cause, one_line
 
+# How the ssl module says that the other side has not spoken on: whatever ended the connection then
+# has one of these in its context.
+_NO_FAULT_OF_TLS = (
+    ssl.SSLEOFError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+    ssl.SSLZeroReturnError,
+)
+
 
 def connect_cause(error: BaseException) -> Cause:
     """Tell a name that does not resolve and a TLS failure from a host that is not there.
@@ -13,7 +23,7 @@ def connect_cause(error: BaseException) -> Cause:
     A connection that ends in the middle of the handshake is no TLS failure: restarts do that.
     """
     for link in _chain(error):
-        if isinstance(link, ssl.SSLError) and not isinstance(link, ssl.SSLEOFError):
+        if isinstance(link, ssl.SSLError) and not isinstance(link, _NO_FAULT_OF_TLS):
             return Cause.TLS
         if isinstance(link, socket.gaierror):
             return Cause.DNS

@@ -16,7 +16,16 @@ from revsyncd.adapters.revenue_api.report import ReportDownload
 from revsyncd.adapters.revenue_api.signed_in import SignedInCalls
 from revsyncd.adapters.revenue_api.transport import LARGE, SMALL, Call, SignedUrl, Transport
 from revsyncd.core.answer_words import says_nothing_is_known
-from revsyncd.core.answers import Answer, Fields, Form, Reading, Tone, read, without_urls
+from revsyncd.core.answers import (
+    Answer,
+    Fields,
+    Form,
+    Reading,
+    Tone,
+    one_line,
+    read,
+    without_urls,
+)
 from revsyncd.core.batch import Listed
 from revsyncd.core.errors import Busy, NotReady, NotServed, Unreachable
 from revsyncd.core.pace import Pace
@@ -190,7 +199,7 @@ def _segment(text: str) -> str:
 def _listed(row: Fields) -> Listed:
     return Listed(
         batch=row.text("id", "batch_id", "je_batch_id"),
-        name=row.text("name", "batch_name"),
+        name=one_line(row.text("name", "batch_name")),
         status=row.text("status"),
         updated=row.text("updt_dt", "updated"),
         report_id=row.text("report_id"),

@@ -2,7 +2,7 @@
 
 import re
 
-from revsyncd.core.answers import Fields, Reading, rows_under
+from revsyncd.core.answers import Fields, Reading, one_line, rows_under
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
 from revsyncd.ports import StageErrorRow
 
@@ -64,7 +64,7 @@ def _column(row: Fields) -> MappedColumn:
 
 
 def _stage_error(row: Fields) -> StageErrorRow:
-    message = row.text("err_msg")
+    message = one_line(row.text("err_msg"))
     return StageErrorRow(
         id=row.text("id"),
         message=message,
