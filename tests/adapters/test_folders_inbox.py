@@ -102,6 +102,7 @@ class TestLook:
                 seen.st_dev,
                 1,
                 os.geteuid(),
+                os.getegid(),
             )
         ]
 
