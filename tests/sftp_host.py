@@ -53,7 +53,7 @@ class SftpHost:
         """Nothing is made yet."""
         tag = secrets.token_hex(3)
         self.service, self.europe, self.states = (f"{name}{tag}" for name in ("rd", "eu", "us"))
-        self._confined = f"sftp{tag}"
+        self.confined = f"sftp{tag}"
         self._sshd = sshd
         self._stack = ExitStack()
 
@@ -93,7 +93,7 @@ class SftpHost:
     def here(self, text: str, erp: str = "", folder: str = FOLDER) -> str:
         """A block of the page with the names and places of this host."""
         names = {
-            "revsync-sftp": self._confined,
+            "revsync-sftp": self.confined,
             "revsyncd": self.service,
             "erp-eu": erp or self.europe,
             "/srv/": f"{self.top}/srv/",
@@ -105,8 +105,8 @@ class SftpHost:
         return text
 
     def _make_accounts(self, stack: ExitStack) -> None:
-        once, _, erp, _ = blocks("sh")
-        stack.callback(_remove_group, self._confined)
+        once, _, erp, *_ = blocks("sh")
+        stack.callback(_remove_group, self.confined)
         self._run(once)
         for user in (self.service, self.europe, self.states):
             stack.callback(_remove_user, user)
@@ -127,12 +127,31 @@ class SftpHost:
         """Make a folder, or give it to this ERP, by the page's commands."""
         self._run(blocks("sh")[3], erp, folder)
 
+    def let_read(self, group: str) -> None:
+        """Let a group read the folder by the page's access control lists."""
+        _run(["sh", "-euc", self.here(blocks("sh")[4]).replace("accounting", group)])
+
+    @contextmanager
+    def small_disk(self, size: str) -> Iterator[None]:
+        """Have the next instance's root on a disk of this size; skips where none can be mounted."""
+        self._renew()
+        root = str(self.chroot / "acme" / "root")
+        mounting = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", root]
+        if subprocess.run(mounting, check=False, capture_output=True, timeout=60).returncode:
+            pytest.skip("no file system can be mounted here, so none can be full")
+        try:
+            yield
+        finally:
+            _run(["umount", "--lazy", root])
+
     @contextmanager
     def daemon(
         self, tenant: StrictTenant, folders: dict[str, Any], erps: dict[str, str] | None = None
     ) -> Iterator[Daemon]:
         """A daemon without privileges on a new instance, not started; `erps` own others' folders."""
-        self._renew()
+        if not (self.chroot / "acme" / "root").is_mount():
+            self._renew()
+        self._run(blocks("sh")[1])
         site = Site(self.chroot / "acme", tenant.introduction(), folders)
         site.prepare()
         _give(site.state, self.service)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import asyncssh
@@ -256,3 +257,28 @@ def test_when_the_servers_process_dies_a_script_learns_it_and_lftp_goes_on(
     arrives_whole(daemon, "lftp.csv", "marked", whole)
     arrives_whole(daemon, "script.csv", "transactions", table([line("again")]))
     assert bodies(tenant) == [whole, table([line("again")])]
+
+
+def test_a_file_cut_by_a_full_disk_is_held_when_there_is_room_again(
+    host: SftpHost, tenant: StrictTenant, local: Path
+) -> None:
+    """The client reports a failure; the beginning that it leaves is not sent."""
+    data = written(local, "orders.csv", content(6_000_000, RECORD, into=301))
+    with (
+        host.small_disk("4m"),
+        host.daemon(tenant, {"transactions": PATIENT}) as daemon,
+        script(host.server) as erp,
+    ):
+        write(erp, "inbox/ballast.part", bytes(2_800_000))
+        daemon.start()
+        with pytest.raises(CalledProcessError):
+            Sftp(host.server).put(data, "inbox/orders.csv")
+        daemon.wait_for("disk.trouble", folder="transactions")
+        erp.ask("remove", "inbox/ballast.part")
+        held = daemon.settled("orders.csv", "transactions")
+        assert held.ending == ("held", "incomplete")
+        daemon.wait_for("disk.mended", folder="transactions")
+        assert data.read_bytes().startswith(held.path.read_bytes())
+        write(erp, "inbox/small.csv", table([line("L1")]))
+        arrives_whole(daemon, "small.csv", "transactions", table([line("L1")]))
+    assert sent(tenant) == ["L1"]
