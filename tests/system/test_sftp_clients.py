@@ -182,6 +182,8 @@ def test_of_a_client_killed_at_60_percent_nothing_is_sent(
     for folder in ("marked", "declared"):
         assert sorted(path.name for path in daemon.site.inbox(folder).iterdir()) == sorted(names)
     assert tenant.stored == []
+    with pytest.raises(CalledProcessError):  # what was taken can't be completed
+        Sftp(host.server).resume(files["scp.csv"], inbox("transactions", "scp.csv"))
     Lftp(host.server).resume(files["lftp.csv"], inbox("marked", "lftp.csv"))
     write(erp, inbox("marked", "lftp.csv.ok"), b"")
     arrives_whole(daemon, "lftp.csv", "marked", data["lftp.csv"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-from erp_clients import Scp, Sftp, script, skip_unless_installed
+from erp_clients import Lftp, Scp, Sftp, script, skip_unless_installed
 from sftp_host import INSTANCE, SftpHost, blocks
 from strict_tenant import StrictTenant
 
@@ -59,6 +59,29 @@ def test_nothing_but_sftp_is_served(host: SftpHost, inbox: Path, tmp_path: Path)
             with pytest.raises(asyncssh.SFTPError):
                 erp.ask(verb, "inbox/orders.csv", "inbox/other.csv")
     assert [path.name for path in inbox.iterdir()] == ["orders.csv"]
+
+
+def test_modes_are_the_senders_or_those_of_the_umask(
+    host: SftpHost, inbox: Path, tmp_path: Path
+) -> None:
+    """Some clients send the local mode, less the umask; those that keep it heed no umask."""
+    skip_unless_installed("scp", "lftp")
+    local, arrived = tmp_path / "orders.csv", inbox / "orders.csv"
+    local.write_bytes(b"1")
+    found: dict[str, list[str]] = {}
+    with script(host.server) as erp:
+        for client in (Sftp(host.server), Scp(host.server), Lftp(host.server), erp):
+            for mode, put in ((0o600, client.put), (0o666, client.put_preserving)):
+                local.chmod(mode)
+                put(local, "inbox/orders.csv")
+                found.setdefault(client.name, []).append(f"{arrived.stat().st_mode & 0o777:o}")
+                arrived.unlink()
+    assert found == {
+        "sftp": ["600", "666"],
+        "scp": ["600", "666"],
+        "lftp": ["640", "640"],
+        "asyncssh": ["640", "666"],
+    }
 
 
 def test_the_log_tells_a_transfer_that_came_to_its_end_from_one_that_did_not(
