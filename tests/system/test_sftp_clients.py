@@ -22,7 +22,7 @@ from wire import Wire
 
 LONG_AGO = 1_000_000_000  # 2001
 SIZE, RECORD = 160_000, 1024  # bytes of a file, and of each of its records
-RATE = 200_000  # bytes a second of a slow client
+RATE = 100_000  # bytes a second of a slow client: the last 40 % take it more than half a second
 PATIENT = {"settle_time": "350ms"}  # longer than a busy machine lets a client wait between blocks
 MODES: dict[str, dict[str, Any]] = {
     "transactions": PATIENT,
