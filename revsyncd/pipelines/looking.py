@@ -73,6 +73,7 @@ class Looking:
         self._concluding = concluding
         self._mending = Mending(instance, folder, concluding)
         self._settling = Settling()
+        self._trying = False  # whether this look claims to see if a trouble is over
         self.wake = Wake()
 
     @property
@@ -115,23 +116,26 @@ class Looking:
         places = self._instance.places(self._name)
         now = self._instance.clock.monotonic()
         entries = await off_loop(inbox.look, places.inbox)
-        if not self._disks_are_well():
+        self._trying = not self._disks_are_well()
+        if self._trying:
             await self._try_disks()
         findings = self._settling.observe(now, entries, settle_settings(self._folder))
-        for finding in findings:
+        # What is told once comes first: a claim that fails ends the look.
+        for finding in sorted(findings, key=lambda each: not isinstance(each, Seen | Ignored)):
             await self._act(finding)
         for folder, drop_id in sorted(self._instance.unrecorded):
             if folder == self._name:
                 await give_back(self._instance, folder, drop_id)
         await self._mending.look()
+        if self._trying:  # what was in the way may be so still in one place only, such as the inbox
+            await self._instance.conditions.end(DISK)
+            await self._instance.conditions.end(DISK, self._name)
 
     async def _try_disks(self) -> None:
         """While a disk was in trouble nothing is claimed: see whether it is over. Raises NoSpace."""
         home = self._instance.places(self._name).home
         for directory in (home, self._instance.root, self._instance.config.state_dir):
             await off_loop(shelves.try_writing, directory)
-        await self._instance.conditions.end(DISK)
-        await self._instance.conditions.end(DISK, self._name)
 
     def _disks_are_well(self) -> bool:
         conditions = self._instance.conditions
@@ -156,7 +160,8 @@ class Looking:
                 pass
 
     def _may_claim(self) -> bool:
-        return self._disks_are_well() and not self._instance.conditions.paused(self._name)
+        well = self._trying or self._disks_are_well()
+        return well and not self._instance.conditions.paused(self._name)
 
     async def _claim(self, found: Found) -> None:
         """Rename into work, then record; a claim that is not recorded is given back."""

@@ -173,9 +173,17 @@ def test_an_inbox_with_a_sticky_bit_is_named_and_goes_on_without_it(
     write(erp, "inbox/orders.csv", lines("L1"))
     trouble = daemon.wait_for("disk.trouble", folder="transactions")
     assert trouble["hint"].endswith(f"chmod -t {inbox}")
+    write(erp, "inbox/next.csv", lines("L2"))
+    daemon.wait_for("drop.seen", file="next.csv")  # another look, which meets the same
+    write(erp, "inbox/third.csv", lines("L3"))
+    daemon.wait_for("drop.seen", file="third.csv")
+    assert len(daemon.seen("disk.trouble")) == 1
+    assert daemon.seen("disk.mended") == []
     inbox.chmod(0o2770)
-    assert daemon.settled("orders.csv", "transactions").ending == ("done", "staged")
-    assert sent(tenant) == ["L1"]
+    for name in ("orders.csv", "next.csv", "third.csv"):
+        assert daemon.settled(name, "transactions").ending == ("done", "staged")
+    daemon.wait_for("disk.mended", folder="transactions")
+    assert sorted(sent(tenant)) == ["L1", "L2", "L3"]
 
 
 def test_readers_by_acl_read_reports_by_that_of_done_and_drops_by_that_of_the_inbox(
