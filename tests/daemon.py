@@ -206,6 +206,7 @@ class Daemon:
         self.environment: dict[str, str] = {}
         self.wrapper: tuple[str, ...] = ()  # a command that runs the rest
         self.package: Path | None = None  # a directory with another revsyncd to run
+        self.covered = True  # False where it can't write its coverage: another user's, say
         self.lines: list[str] = []  # of all runs, as written
         self.events: list[dict[str, Any]] = []  # of this run
         self.expected_faults: tuple[str, ...] = ()  # events that are no fault in this test
@@ -361,9 +362,10 @@ class Daemon:
     def whole_environment(self) -> dict[str, str]:
         """The environment in which it runs, and in which commands on its site run."""
         whole = {key: os.environ[key] for key in os.environ if key != "NOTIFY_SOCKET"}
-        if self.package is not None:
-            # A copy that is gone after the test can't be reported on.
+        # A copy that is gone after the test can't be reported on.
+        if self.package is not None or not self.covered:
             whole = {key: whole[key] for key in whole if not key.startswith("COVERAGE_")}
+        if self.package is not None:
             whole["PYTHONPATH"] = str(self.package)
         return whole | self.site.environment() | self.environment
 

@@ -1,7 +1,8 @@
 """A real sshd on loopback and OpenSSH's own client: how an ERP really writes into an inbox.
 
 Keys, configuration and known hosts are made for the occasion in a folder of the test; nothing below
-/etc/ssh or ~/.ssh is read or written.  The current user logs in by key and sees the whole disk.
+/etc/ssh or ~/.ssh is read or written.  Unless a configuration says otherwise, the current user logs in
+by key and sees the whole disk.
 """
 
 import getpass
@@ -11,8 +12,8 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Self
 
 import pytest
@@ -22,11 +23,7 @@ CLIENT_LOST = "Closing connection to"  # sshd's line when a client was cut off; 
 TRIES = 3  # another process may take a free port between finding and binding it
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
 _CONFIG = """\
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
-PidFile none
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
@@ -59,10 +56,13 @@ def skip_unless_sshd_can_run() -> str:
 class SftpServer:
     """One sshd, with a client for it; `with` starts and stops it."""
 
-    def __init__(self, sshd: str, folder: Path) -> None:
-        """Make keys in `folder`, which exists and is empty."""
+    def __init__(self, sshd: str, folder: Path, config: str = _CONFIG, user: str = "") -> None:
+        """Make keys in `folder`, which exists and is empty; `user` logs in, else the current one."""
         self.sshd = sshd
         self.folder = folder
+        self.user = user or getpass.getuser()
+        self.wrapper: tuple[str, ...] = ()  # a command that runs sshd
+        self._config = config
         self.port = 0
         self.log: list[str] = []
         self._logged = threading.Condition()
@@ -92,15 +92,18 @@ class SftpServer:
             if not self.wait_for_log("account is locked", within=1.0):
                 raise
             self.stop()
-            pytest.skip(f"sshd lets nobody in as {getpass.getuser()}: the account is locked")
+            pytest.skip(f"sshd lets nobody in as {self.user}: the account is locked")
 
     def _start(self) -> None:
         self.port = _free_port()
         config = self.folder / "sshd_config"
-        config.write_text(_CONFIG.format(port=self.port, folder=self.folder))
+        config.write_text(self._config.format(folder=self.folder))
         key = (self.folder / "host.pub").read_text()
         (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
-        command = [self.sshd, "-D", "-e", "-f", str(config)]
+        command = [*self.wrapper, self.sshd, "-D", "-e", "-f", str(config)]
+        here = {"Port": self.port, "ListenAddress": "127.0.0.1", "PidFile": "none"}
+        here["HostKey"] = self.folder / "host"
+        command += [f"-o{name}={value}" for name, value in here.items()]
         self.log.clear()
         self._process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, errors="replace"
@@ -154,15 +157,17 @@ class SftpServer:
             self._client(), input=commands.encode(), check=True, capture_output=True, timeout=60
         )
 
-    def put(self, local: Path, remote: Path) -> None:
+    def put(self, local: Path, remote: PurePath) -> None:
         """Write under the final name; the bytes grow there."""
         self.batch(f"put {quoted(local)} {quoted(remote)}")
 
-    def put_preserving(self, local: Path, remote: Path) -> None:
+    def put_preserving(self, local: Path, remote: PurePath) -> None:
         """`put -p`: the file keeps the sender's mode and modification time."""
         self.batch(f"put -p {quoted(local)} {quoted(remote)}")
 
-    def put_then_rename(self, local: Path, temporary: Path, final: Path, *, plain: bool) -> None:
+    def put_then_rename(
+        self, local: Path, temporary: PurePath, final: PurePath, *, plain: bool
+    ) -> None:
         """Write under a temporary name, then rename, in one session.
 
         `plain` uses SSH_FXP_RENAME as other clients do (the server links and unlinks), else OpenSSH's
@@ -172,23 +177,36 @@ class SftpServer:
         put = f"put {quoted(local)} {quoted(temporary)}"
         self.batch(f"{put}\n{rename} {quoted(temporary)} {quoted(final)}")
 
-    def start_slow_put(self, local: Path, remote: Path, rate: int) -> subprocess.Popen[bytes]:
+    def start_slow_put(self, local: Path, remote: PurePath, rate: int) -> subprocess.Popen[bytes]:
         """Begin a `put` of at most `rate` Kbit/s, in small writes; end it with `kill`."""
         slow = ["-l", str(rate), "-B", "4096", "-R", "1"]
-        client = subprocess.Popen(
-            self._client(slow),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._slow.append(client)
+        client = self.begin(self._client(slow), stdin=subprocess.PIPE)
         assert client.stdin is not None
         with client.stdin as commands:
             commands.write(f"put {quoted(local)} {quoted(remote)}\n".encode())
         return client
 
-    def _client(self, options: Sequence[str] = ()) -> list[str]:
+    def begin(
+        self,
+        command: Sequence[str],
+        stdin: int = subprocess.DEVNULL,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a client that leads a process group of its own; `kill` ends it, at the latest our end."""
+        client = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            start_new_session=True,
+        )
+        self._slow.append(client)
+        return client
+
+    @property
+    def ssh_options(self) -> list[str]:
+        """What every program of OpenSSH's has to be told to log in here."""
         settings = {
             "BatchMode": "yes",
             "IdentitiesOnly": "yes",
@@ -196,12 +214,14 @@ class SftpServer:
             "UserKnownHostsFile": f"{self.folder}/known_hosts",
             "GlobalKnownHostsFile": "/dev/null",
         }
-        command = ["sftp", "-F", "none", "-q", "-P", str(self.port), "-i", f"{self.folder}/user"]
-        command += [f"-o{name}={value}" for name, value in settings.items()]
-        return [*command, *options, "-b", "-", f"{getpass.getuser()}@127.0.0.1"]
+        told = [f"-o{name}={value}" for name, value in settings.items()]
+        return ["-F", "none", "-q", f"-oPort={self.port}", "-i", f"{self.folder}/user", *told]
+
+    def _client(self, options: Sequence[str] = ()) -> list[str]:
+        return ["sftp", *self.ssh_options, *options, "-b", "-", f"{self.user}@127.0.0.1"]
 
 
-def quoted(path: Path) -> str:
+def quoted(path: PurePath) -> str:
     """A path as sftp's batch reads it; a newline can't be in one."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

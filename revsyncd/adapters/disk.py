@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -59,8 +60,7 @@ def _translated(error: OSError, directory: Path) -> RevsyncdError | None:
         hint = "Free space or mend the disk; work goes on by itself."
         return NoSpace(reason, hint=hint)
     if error.errno in _DENIED:
-        hint = "Give the service's user read, write and search permission on this directory."
-        return FolderDenied(reason, hint=hint)
+        return FolderDenied(reason, hint=_way_in(directory))
     if error.errno == errno.EXDEV:
         hint = (
             "Everything below `root` must be one file system and one mount: one ReadWritePaths= "
@@ -68,6 +68,17 @@ def _translated(error: OSError, directory: Path) -> RevsyncdError | None:
         )
         return OtherFileSystem(reason, hint=hint)
     return None
+
+
+def _way_in(directory: Path) -> str:
+    """What the directory lacks for us to work in it."""
+    with suppress(OSError):
+        if directory.stat().st_mode & stat.S_ISVTX:
+            return (
+                "Take the sticky bit off this directory, which lets only the owner of a file move it out:"
+                f" chmod -t {shlex.quote(str(directory))}"
+            )
+    return "Give the service's user read, write and search permission on this directory."
 
 
 def missing(directory: Path) -> FolderMissing:

@@ -86,6 +86,7 @@ def _entry(name: str, seen: os.stat_result) -> Entry:
         device=seen.st_dev,
         links=seen.st_nlink,
         uid=seen.st_uid,
+        gid=seen.st_gid,
     )
 
 

@@ -1,5 +1,6 @@
-"""Who gives a command: the person, even behind sudo or a shared account."""
+"""Names of people: who gives a command, even behind sudo or a shared account, and whose a file is."""
 
+import grp
 import os
 import pwd
 from collections.abc import Mapping
@@ -26,6 +27,14 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """The group's name, else the number."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def _audit_login(path: Path) -> int | None:

@@ -139,13 +139,27 @@ def not_a_file(what: str) -> Ending:
     )
 
 
-def unreadable(mode: int, owner: str) -> Ending:
-    """Our user may not read it."""
+_GROUP_READS = 0o040
+
+
+def unreadable(mode: int, owner: str, group: str, what: str = "the file") -> Ending:
+    """Our user may not read it, or its manifest: for want of a mode, or of a group."""
+    if mode & _GROUP_READS:
+        step = (
+            f"Its group may read it, but the service is not in {group}: run `chgrp` with a group of the"
+            " service's, or make the service's user a member and restart it; revsyncd then picks it up by"
+            " itself. For good, let the inbox give its own group to new files (`chmod g+s`)."
+        )
+    else:
+        step = (
+            "Run `chmod g+r` on it, which its owner may do over SFTP; revsyncd then picks it up by itself."
+            " For good, have the sender send files that its group may read: `chmod 640` before, or"
+            " `umask 0027`, and `internal-sftp -u 0027` on this host."
+        )
     return Ending(
         Reason.UNREADABLE,
-        f"the service may not read the file (mode {mode & 0o7777:04o}, owner {owner or 'unknown'})",
-        "Run `chmod g+r` on it; revsyncd then picks it up by itself. For good, let the SFTP server"
-        " write group-readable files (`internal-sftp -u 0027`) in a setgid inbox.",
+        f"the service may not read {what} (mode {mode & 0o7777:04o}, owner {owner}, group {group})",
+        step,
     )
 
 

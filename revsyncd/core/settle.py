@@ -50,6 +50,7 @@ class Entry:
     device: int
     links: int
     uid: int
+    gid: int
 
     @property
     def is_file(self) -> bool:

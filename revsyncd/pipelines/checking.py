@@ -29,6 +29,7 @@ from revsyncd.core.verdict import Route
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.memory import Memory
+from revsyncd.pipelines.unreadable import why_unreadable
 
 log = get_logger()
 
@@ -66,13 +67,13 @@ class Checking:
             async with register.locked(drop_id):
                 drop = await register.note(drop_id, "readdressed", **address)
         await self._still(drop)
+        if ending := await why_unreadable(self._instance, drop, folder):
+            await self._set_aside(drop, ending)
+            return
         try:
             manifest = await self._manifest(drop, folder)
         except UnreadableManifest as why:
-            async with register.locked(drop_id):
-                if register.drop(drop_id).state is State.CLAIMED:
-                    ending = endings.unusable_manifest(str(why))
-                    await self._concluding.settle(drop, Event.SET_ASIDE, ending)
+            await self._set_aside(drop, endings.unusable_manifest(str(why)))
             return
         mapping = await self._instance.mappings.get(folder, drop.tenant)
         result = await self._run(drop, folder, mapping, manifest)
@@ -80,6 +81,13 @@ class Checking:
         async with register.locked(drop_id):
             if register.drop(drop_id).state is State.CLAIMED:  # else it was cancelled meanwhile
                 await self._conclude(register.drop(drop_id), folder, mapping, result)
+
+    async def _set_aside(self, drop: Drop, ending: Ending) -> None:
+        """Hold it before any check, unless it was cancelled meanwhile."""
+        register = self._instance.register
+        async with register.locked(drop.drop):
+            if register.drop(drop.drop).state is State.CLAIMED:
+                await self._concluding.settle(drop, Event.SET_ASIDE, ending)
 
     async def _still(self, drop: Drop, size: int | None = None) -> None:
         """The file is as it was when it was claimed; else its new look is noted and awaited."""

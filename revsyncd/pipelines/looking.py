@@ -1,7 +1,5 @@
 """One folder's inbox: looked at, settled, claimed. Folders do not know of one another."""
 
-import os
-import pwd
 import secrets
 import stat
 from contextlib import suppress
@@ -13,11 +11,11 @@ import anyio
 from revsyncd.adapters import inbox, shelves
 from revsyncd.adapters.disk import FolderMissing, FolderTrouble
 from revsyncd.adapters.log import get_logger
+from revsyncd.adapters.who import user_name
 from revsyncd.config import Folder
 from revsyncd.core import endings
-from revsyncd.core.drop import Drop, Ending, Event, Reason, State
+from revsyncd.core.drop import Drop, Ending, Event, State
 from revsyncd.core.errors import NoSpace
-from revsyncd.core.part import released
 from revsyncd.core.places import (
     corrected_names,
     drop_ids_in,
@@ -38,12 +36,14 @@ from revsyncd.core.settle import (
     SettleSettings,
     Settling,
 )
+from revsyncd.pipelines import unreadable
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import DISK, FOLDER_MISSING, STOPPED
 from revsyncd.pipelines.files import off_loop
 from revsyncd.pipelines.instance import Instance, named
 from revsyncd.pipelines.recovery import give_back
 from revsyncd.pipelines.register import Wake
+from revsyncd.pipelines.unreadable import Mending
 
 log = get_logger()
 
@@ -72,7 +72,9 @@ class Looking:
         self._instance = instance
         self._name = folder
         self._concluding = concluding
+        self._mending = Mending(instance, folder, concluding)
         self._settling = Settling()
+        self._trying = False  # whether this look claims to see if a trouble is over
         self.wake = Wake()
 
     @property
@@ -120,23 +122,26 @@ class Looking:
         places = self._instance.places(self._name)
         now = self._instance.clock.monotonic()
         entries = await off_loop(inbox.look, places.inbox)
-        if not self._disks_are_well():
+        self._trying = not self._disks_are_well()
+        if self._trying:
             await self._try_disks()
         findings = self._settling.observe(now, entries, settle_settings(self._folder))
-        for finding in findings:
+        # What is told once comes first: a claim that fails ends the look.
+        for finding in sorted(findings, key=lambda each: not isinstance(each, Seen | Ignored)):
             await self._act(finding)
         for folder, drop_id in sorted(self._instance.unrecorded):
             if folder == self._name:
                 await give_back(self._instance, folder, drop_id)
-        await self._mended()
+        await self._mending.look()
+        if self._trying:  # what was in the way may be so still in one place only, such as the inbox
+            await self._instance.conditions.end(DISK)
+            await self._instance.conditions.end(DISK, self._name)
 
     async def _try_disks(self) -> None:
         """While a disk was in trouble nothing is claimed: see whether it is over. Raises NoSpace."""
         home = self._instance.places(self._name).home
         for directory in (home, self._instance.root, self._instance.config.state_dir):
             await off_loop(shelves.try_writing, directory)
-        await self._instance.conditions.end(DISK)
-        await self._instance.conditions.end(DISK, self._name)
 
     def _disks_are_well(self) -> bool:
         conditions = self._instance.conditions
@@ -161,7 +166,8 @@ class Looking:
                 pass
 
     def _may_claim(self) -> bool:
-        return self._disks_are_well() and not self._instance.conditions.paused(self._name)
+        well = self._trying or self._disks_are_well()
+        return well and not self._instance.conditions.paused(self._name)
 
     async def _claim(self, found: Found) -> None:
         """Rename into work, then record; a claim that is not recorded is given back."""
@@ -217,7 +223,7 @@ class Looking:
             place=f"{self._name}/.work/{claimed.drop}",
             name=entry.name,
             companion=claimed.companion.name if claimed.companion else None,
-            owner=owner(entry.uid),
+            owner=user_name(entry.uid),
             size=entry.size,
             identity=identity,
             config=self._instance.config.digest,
@@ -226,8 +232,7 @@ class Looking:
             ending = endings.not_a_file(described(claimed.path, entry))
             return _Taken(drop, Event.SET_ASIDE, ending)
         if not claimed.readable:
-            ending = endings.unreadable(entry.mode, drop.owner)
-            return _Taken(drop, Event.SET_ASIDE, ending)
+            return _Taken(drop, Event.SET_ASIDE, unreadable.ending(entry))
         if isinstance(found, Incomplete):
             suffix = settle_settings(folder).companion_suffix
             return _Taken(drop, Event.SET_ASIDE, endings.no_companion(folder.ready, suffix))
@@ -254,28 +259,6 @@ class Looking:
             return drop.evolve(correction_of=stopped.facts["drop"])
         return drop.evolve(correction_of=ids[0]) if ids else drop
 
-    async def _mended(self) -> None:
-        """Take unreadable drops back into work once their permissions allow."""
-        for drop in self._instance.register:
-            unreadable = drop.reason is Reason.UNREADABLE and drop.state is State.HELD
-            if drop.folder != self._name or not unreadable or not drop.filed:
-                continue
-            path = self._instance.path(drop)
-            if await off_loop(os.access, path, os.R_OK):
-                await self._take_up(drop)
-
-    async def _take_up(self, drop: Drop) -> None:
-        """Check an unreadable drop again, unless a person's word, or an answer, came between."""
-        register = self._instance.register
-        async with register.locked(drop.drop):
-            as_seen = drop.drop in register and register.drop(drop.drop) == drop
-            # What was lost and put back may have been sent in part: that is a person's to decide.
-            if not as_seen or released(register.parts(drop.drop)):
-                return
-            with suppress(FileNotFoundError):
-                seen = await self._instance.files.identity(self._instance.path(drop))
-                await self._concluding.start_over(drop, identity=seen, size=seen[0])
-
 
 def settle_settings(folder: Folder) -> SettleSettings:
     """The folder's settings as the settling takes them."""
@@ -289,14 +272,6 @@ def settle_settings(folder: Folder) -> SettleSettings:
         folder.marker_timeout,
         Order(folder.order),
     )
-
-
-def owner(uid: int) -> str:
-    """The user's name, else the number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def described(path: Path, entry: Entry) -> str:

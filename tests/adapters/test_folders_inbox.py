@@ -102,6 +102,7 @@ class TestLook:
                 seen.st_dev,
                 1,
                 os.geteuid(),
+                os.getegid(),
             )
         ]
 
@@ -215,6 +216,20 @@ class TestClaim:
         shared.inbox.chmod(0o555)
         with without_roots_powers(), pytest.raises(FolderDenied):
             claim(shared, DROP, entry, None)
+        assert names_in(shared.work) == []
+
+    def test_an_inbox_that_keeps_files_to_their_owners_is_denied_with_the_remedy(
+        self, shared: FolderPlaces
+    ) -> None:
+        """Under a sticky bit, other users' files can't be moved out: more rights would not help."""
+        entry = drop(shared, "orders.csv")
+        shared.inbox.chmod(0o1777)
+        with without_roots_powers():
+            if os.geteuid() == entry.uid:
+                pytest.skip("only root can make a file of another user's")
+            with pytest.raises(FolderDenied) as denied:
+                claim(shared, DROP, entry, None)
+        assert denied.value.hint.endswith(f"chmod -t {shared.inbox}")
         assert names_in(shared.work) == []
 
     def test_work_on_another_file_system_is_an_error_with_a_remedy(

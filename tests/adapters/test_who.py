@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from revsyncd.adapters.who import person, user_name
+from revsyncd.adapters.who import group_name, person, user_name
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -32,6 +32,11 @@ def test_a_name_that_is_none(tmp_path: Path, name: str) -> None:
     assert person(tmp_path / "none", {"SUDO_USER": name}) == ME
 
 
-def test_a_user_without_a_name() -> None:
+def test_a_user_and_a_group_without_a_name() -> None:
     """A number that nobody has stays a number."""
-    assert user_name(4_000_000_000) == "4000000000"
+    assert user_name(4_000_000_000) == group_name(4_000_000_000) == "4000000000"
+
+
+def test_a_group_is_named_as_ls_names_it() -> None:
+    """By the group file."""
+    assert group_name(0) == "root"

@@ -24,7 +24,7 @@ EVERY: dict[str, tuple[Callable[[], Ending], Reason]] = {
         Reason.DUPLICATE,
     ),
     "not_a_file": (lambda: endings.not_a_file("a FIFO"), Reason.NOT_A_FILE),
-    "unreadable": (lambda: endings.unreadable(0o100600, "erp"), Reason.UNREADABLE),
+    "unreadable": (lambda: endings.unreadable(0o100600, "erp", "erp"), Reason.UNREADABLE),
     "missing": (endings.missing, Reason.UNREADABLE),
     "too_large": (lambda: endings.too_large(11, 10), Reason.TOO_LARGE),
     "cannot_send": (lambda: endings.cannot_send(11, "reset"), Reason.CANNOT_SEND),
@@ -142,10 +142,15 @@ def test_equal_parts_are_told_as_such(earlier: object) -> None:
     assert ending.message.startswith("two parts of the file have the same content")
 
 
-def test_an_unreadable_file_shows_mode_and_owner() -> None:
-    """As `ls` would, so that whoever mends it knows what to mend."""
-    assert "(mode 0600, owner erp)" in endings.unreadable(0o100600, "erp").message
-    assert "owner unknown" in endings.unreadable(0o100600, "").message
+def test_an_unreadable_file_shows_mode_owner_and_group() -> None:
+    """As `ls` would, so that whoever mends it knows what to mend: the mode, or else the group."""
+    private = endings.unreadable(0o100600, "erp", "erps")
+    assert "read the file (mode 0600, owner erp, group erps)" in private.message
+    assert "`chmod g+r`" in private.next_step
+    foreign = endings.unreadable(0o100640, "erp", "erps", "its manifest")
+    assert "read its manifest (mode 0640" in foreign.message
+    assert "the service is not in erps: run `chgrp`" in foreign.next_step
+    assert "chmod g+r" not in foreign.next_step
 
 
 def test_giving_up_tells_what_it_was_held_for() -> None:

@@ -29,8 +29,8 @@ MANIFEST = replace(SETTLE, ready=Readiness.MANIFEST)
 
 
 def an_entry(name: str = "orders.csv", kind: int = stat.S_IFREG, **facts: int) -> Entry:
-    usual = {"size": 9, "mtime_ns": 1, "ctime_ns": 1, "inode": 7, "device": 1, "links": 1, "uid": 0}
-    return Entry(name=name, mode=kind | 0o644, **(usual | facts))
+    usual = {"size": 9, "mtime_ns": 1, "ctime_ns": 1, "inode": 7, "device": 1, "links": 1}
+    return Entry(name=name, mode=kind | 0o644, **({"uid": 0, "gid": 0} | usual | facts))
 
 
 def taken(findings: list[Finding]) -> list[str]:

@@ -49,7 +49,9 @@ class Host:
     def configure(self, name: str) -> None:
         """As README.Debian says, with encrypted credentials."""
         run = self.root.run
-        run("runuser", "-u", "revsyncd", "--", "revsyncd", "init", f"/srv/revsync/{name}")
+        tree = f"/srv/revsync/{name}"
+        run("install", "-d", "-o", "revsyncd", "-g", "revsyncd", "-m", "2751", tree)
+        run("runuser", "-u", "revsyncd", "--", "revsyncd", "init", tree)
         text = (self.root.path / f"srv/revsync/{name}/config.toml").read_text()
         values = {
             "state_dir": f"/var/lib/revsyncd/{name}",
@@ -133,7 +135,7 @@ def test_installs_without_a_network_and_starts_nothing(host: Host) -> None:
         "stat", "-c", "%U:%G %a", "/srv/revsync", "/var/lib/revsyncd", "/etc/revsyncd"
     )
     assert told.split("\n")[:3] == [
-        "revsyncd:revsyncd 2750",
+        "root:root 711",
         "revsyncd:revsyncd 700",
         "root:root 755",
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from audit import Held, require_clean
 from daemon import Daemon, Launch, Site
+from sftp_host import SftpHost, sftp_host
 from strict_books import BASIC, CLIENT_SECRET, PASSWORD
 from strict_tenant import StrictTenant
 from wire import Wire
@@ -75,3 +76,10 @@ def leaks(daemon: Daemon, tenant: StrictTenant) -> list[str]:
         files = [Path(place, name) for name in names]
         found |= {str(path): path.read_bytes() for path in files if path.is_file()}
     return [name for name, content in found.items() if any(form in content for form in forms)]
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[SftpHost]:
+    """A host as docs/sftp.md describes it, with its accounts; each daemon finds a new instance on it."""
+    with sftp_host() as host:
+        yield host

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sftp_server as sftp
+from cut_drops import content
 from daemon import Daemon, Launch, Settled, line, sent, table
 from sftp_server import SftpServer, quoted, skip_unless_sshd_can_run
 from strict_tenant import StrictTenant
@@ -24,25 +25,6 @@ RATE = 1600  # Kbit/s: the last 40 % of such a file take it a third of a second
 LOOKS = 300  # more than a slow put raises events; soon over when nothing comes
 PATIENT = {"settle_time": "350ms"}  # longer than a busy machine lets a client wait between blocks
 LONG_AGO, FAR_AHEAD = 1_000_000_000, 2_000_000_000  # 2001 and 2033
-
-
-def record(number: int, size: int, *, lines_of: int = 0) -> list[str]:
-    """A record that takes `size` bytes with its line end; `lines_of` breaks its comment into lines."""
-    bare = line(f"L{number:06}")
-    room = size - len(",".join(bare).encode()) - len("\r\n")
-    if not lines_of:
-        return line(f"L{number:06}", comment="c" * room)
-    first = -(size - room - len("\r\n") + len('"') + 1) % lines_of
-    text = "c" * first + "\n" + ("c" * (lines_of - 1) + "\n") * (room // lines_of)
-    return line(f"L{number:06}", comment=text[: room - len('""')])
-
-
-def content(total: int, size: int, *, into: int = 0, lines_of: int = 0) -> bytes:
-    """A file of about `total` bytes in which every block of a slow put ends `into` bytes of a record."""
-    header = len(table([]))
-    first = record(0, 2 * size - into - header)
-    others = (record(n, size, lines_of=lines_of) for n in range(1, total // size))
-    return table([first, *others])
 
 
 class Sender:
