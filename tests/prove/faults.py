@@ -1,7 +1,7 @@
 """The faults that are tried, as data: `docs/reliability.md` shows them, and a test compares the two.
 
 To add one, append a row, name the test that tries it, and run `make prove`, or
-`python -m pytest tests/prove/test_reliability_page.py --write-faults` for the table alone.
+`PYTHONPATH=tests:. python -m prove.report` for the table alone.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,20 @@ FAULTS: tuple[Fault, ...] = (
         "500 seeded moments over all scenes",
         NOTHING,
         "prove/test_kills.py::test_killed_at_moments_of_chance",
+    ),
+    Fault(
+        "The process is killed",
+        "`kill -9` under load, 500 times",
+        "seeded moments on long-lived trees, while drops in several folders, parts of both upload calls, splits, duplicates, status polling and batches are under way",
+        "every record is at the tenant exactly once, or its file is held in doubt with a report; never both, never neither",
+        "prove/test_load.py::test_killed_500_times_under_load",
+    ),
+    Fault(
+        "The process is asked to stop",
+        "SIGTERM under load, 100 times",
+        "the same stream and the same moments, from the first log line on",
+        "exit code 0; nothing is in doubt, since the tenant answers within the stop time-out; every record is there exactly once",
+        "prove/test_load.py::test_stopped_100_times_under_load",
     ),
     Fault(
         "Power is lost",
