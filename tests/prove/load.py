@@ -22,7 +22,7 @@ from prove.runs import Host, Life, Stand, Stuck, tenant_of
 from prove.stream import FOLDERS, Dropped, stream
 
 SOURCES = ("report", "pages")  # of batches; stands take turns
-AWHILE = 0.4  # seconds for which a life goes on at most, once it is ready
+AWHILE = 0.6  # seconds for which a life goes on at most, once it is ready
 STARTING = 0.25  # of the ends come while the daemon still puts in order what the last one left
 BACKLOG = 12  # files on their way; more are not dropped
 BATCHES = 0.25  # of the lives see a new batch
@@ -90,15 +90,17 @@ class Load:
         return life
 
 
-def under_load(host: Host, home: Path, *, seed: int, number: Signals, lives: int) -> Figures:
+def under_load(
+    host: Host, home: Path, *, seed: int, number: Signals, lives: int, without: str = ""
+) -> Figures:
     """End a daemon under load so many times, let it come to rest, and look for every record."""
     home.mkdir(parents=True)
     with tenant_of(
-        home / "root" / "outbox" / "gl", staging_delay=0.08, answer_delay=0.03
+        home / "root" / "outbox" / "gl", staging_delay=0.08, answer_delay=0.015
     ) as tenant:
         site = Site(home, tenant.introduction(), _folders(), top=_top(SOURCES[seed % 2]))
         site.prepare()
-        load = Load(Stand(home, host, tenant, site), seed, number)
+        load = Load(Stand(home, host, tenant, site, without=without), seed, number)
         try:
             ended = [load.live() for _ in range(lives)]
             ended.append(load.rest())

@@ -11,6 +11,7 @@ from prove.report import Row
 
 KILLS, STOPS = 500, 100
 STANDS = 4
+TO_CATCH = 40  # kills in which a build that posts twice is surely caught, many times over
 SEED = int(os.environ.get("REVSYNCD_PROVE_SEED", "1"))  # of the first stand; the others follow
 
 
@@ -51,6 +52,18 @@ def test_killed_500_times_under_load(hosts: Hosts, rows: list[Row]) -> None:
     assert found.violations == []
     assert found.points == KILLS
     assert found.doubts  # else no kill came between a last chunk and its answer
+
+
+@pytest.mark.prove_full
+def test_a_build_without_the_record_is_caught_under_load(hosts: Hosts, rows: list[Row]) -> None:
+    """It posts records twice, and this bench has to see it."""
+    without = "the record before the last chunk"
+    kill = partial(under_load, number=SIGKILL, lives=TO_CATCH, without=without)
+    found = hosts.all(partial(kill, seed=SEED + number) for number in range(2))
+    rows.append(
+        Row(f"{without}: under load", found.points, violations=len(found.violations), control=True)
+    )
+    assert any("the tenant holds" in each for each in found.violations)
 
 
 @pytest.mark.prove_full
