@@ -99,15 +99,20 @@ async def run_daemon(path: Path, make_listener: MakeListener) -> int:
     `make_listener` is called where `[http]` is configured, and not before.
     """
     memory.one_heap()
-    config = load(path)
-    configure(config.log.level, config.log.format)
-    clock = SystemClock()
-    log.info("daemon.started", version=__version__, config=str(path), root=str(config.root))
-    with Ledger.open(config.root, config.state_dir, clock.now) as ledger:
-        lay_out_outbox(config)
-        async with TenantLink.to(config, clock) as link, instance_of(config, ledger, link) as it:
-            with closing(Daemon(it, link, path, make_listener)) as daemon:
-                return await daemon.run()
+    # First of all: who asks to stop while the ledger is opened is heard as soon as there is order.
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        config = load(path)
+        configure(config.log.level, config.log.format)
+        clock = SystemClock()
+        log.info("daemon.started", version=__version__, config=str(path), root=str(config.root))
+        with Ledger.open(config.root, config.state_dir, clock.now) as ledger:
+            lay_out_outbox(config)
+            async with (
+                TenantLink.to(config, clock) as link,
+                instance_of(config, ledger, link) as it,
+            ):
+                with closing(Daemon(it, link, path, make_listener)) as daemon:
+                    return await daemon.run(signals)
 
 
 class Daemon:
@@ -149,10 +154,10 @@ class Daemon:
         if self._listener is not None:
             self._listener.close()
 
-    async def run(self) -> int:
+    async def run(self, signals: AsyncIterator[signal.Signals]) -> int:
         """Recover, run the services, stop in stages; returns the exit code."""
         try:
-            await self._serve()
+            await self._serve(signals)
         except BaseExceptionGroup as group:
             fatal = group.subgroup((LedgerBroken, ServiceGivenUp))
             if fatal is None:
@@ -161,17 +166,16 @@ class Daemon:
         log.info("daemon.stopped")
         return EXIT_STOPPED
 
-    async def _serve(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            await recover(self._instance, self.concluding)
-            async with anyio.create_task_group() as tasks:
-                self.start(tasks)
-                self._tell_ready()
-                async for number in signals:
-                    if number == signal.SIGHUP:
-                        await self._reload(tasks)
-                    else:
-                        self._asked_to_stop(tasks)
+    async def _serve(self, signals: AsyncIterator[signal.Signals]) -> None:
+        await recover(self._instance, self.concluding)
+        async with anyio.create_task_group() as tasks:
+            self.start(tasks)
+            self._tell_ready()
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    await self._reload(tasks)
+                else:
+                    self._asked_to_stop(tasks)
 
     # -- services --------------------------------------------------------------------------------
 

@@ -15,6 +15,10 @@ class NotReleased(Exception):
     """The last chunk may not go now; the upload is abandoned and was surely not taken."""
 
 
+class Damaged(Exception):
+    """The bytes of a part are not on disk as they were recorded; its last chunk stayed here."""
+
+
 # Awaited when all but the last chunk of a body has gone and all of the client's own conditions hold.
 # Returns when the ledger has committed that the last chunk goes; raises NotReleased to keep it here.
 Release = Callable[[], Awaitable[None]]
@@ -62,7 +66,10 @@ class Tenant(Protocol):
         ...
 
     async def upload(self, upload: Upload, release: Release) -> Judgement:
-        """Send one part; never raises for anything that the network or the tenant does."""
+        """Send one part; never raises for anything that the network or the tenant does.
+
+        Raises Damaged where the part is not on disk any more as it was recorded.
+        """
         ...
 
     async def status(self, route: Route, request_id: int | str, records: int) -> StatusReading:

@@ -112,6 +112,26 @@ def written_on(ending: Ending) -> Ending:
     )
 
 
+def damaged(what: str) -> Ending:
+    """A part that was prepared is not on disk as it was recorded, and others had been released."""
+    return Ending(
+        Reason.CANNOT_SEND,
+        f"part of it was sent, and what was prepared of the rest is damaged: {what}",
+        "Look at the disk that holds root, and at who writes there. Then `revsyncd resolve DROP --reject`"
+        f" closes this one; beside it in failed/ <file>{Sidecar.REMAINING} has what is missing: drop that.",
+    )
+
+
+def damaged_again(times: int, what: str) -> Ending:
+    """Whatever is prepared of it is damaged before it can be sent."""
+    return Ending(
+        Reason.CANNOT_SEND,
+        f"what was prepared of it was damaged on disk {times} times; nothing was sent; last: {what}",
+        "Look at the disk that holds root, and at who writes there, then `revsyncd resolve DROP --send`;"
+        " `--reject` gives it up.",
+    )
+
+
 def duplicate(drop: Drop, earlier: Drop | None, *, held: bool) -> Ending:
     """The same content was sent before, or is being sent."""
     if earlier is None or earlier.drop == drop.drop:

@@ -281,8 +281,12 @@ class Inbound:
             elif not await self._file_is_there(drop):
                 log.warning("drop.lost", **named(drop), error=str(error))
                 await self._concluding.settle(drop, Event.SET_ASIDE, endings.missing())
-            elif drop.state is State.CLAIMED or released(register.parts(drop_id)):
+            elif drop.state is State.CLAIMED:
                 await self._failed(drop_id, error)
+            elif released(register.parts(drop_id)):
+                self._sending.stop_unreleased(drop_id)
+                ending = endings.damaged(f"{error.filename or error} is gone")
+                await self._concluding.settle(drop, Event.SET_ASIDE, ending)
             else:
                 await register.move(drop_id, Event.START_OVER)
                 register.forget_plan(drop_id)

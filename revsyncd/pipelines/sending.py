@@ -22,7 +22,7 @@ from revsyncd.core.verdict import Judgement, Route, Verdict
 from revsyncd.pipelines.concluding import Concluding
 from revsyncd.pipelines.conditions import DISK
 from revsyncd.pipelines.instance import Instance, named
-from revsyncd.ports import NotReleased, Upload
+from revsyncd.ports import Damaged, NotReleased, Upload
 
 log = get_logger()
 
@@ -136,9 +136,15 @@ class Sending:
                 return
         log.info("upload.started", **named(drop, part), records=part.records)
         started = self._instance.clock.monotonic()
-        judgement = await self._instance.tenant.upload(
-            self._described(drop, part), lambda: self._release(upload)
-        )
+        try:
+            judgement = await self._instance.tenant.upload(
+                self._described(drop, part), lambda: self._release(upload)
+            )
+        except Damaged as damage:
+            with anyio.CancelScope(shield=True):
+                async with register.locked(upload.drop):
+                    await self._damaged(upload, damage)
+            return
         await self._hear(upload, judgement, started)
 
     async def _hear(self, upload: UploadInFlight, judgement: Judgement, started: float) -> None:
@@ -283,6 +289,39 @@ class Sending:
             await self._concluding.duplicate(drop, upload.taken)
         else:
             await self._try_later(drop, judgement)
+
+    async def _damaged(self, upload: UploadInFlight, damage: Damaged) -> None:
+        """What was prepared is made anew, if nothing was released; a person looks else.
+
+        Raises FileNotFoundError where the dropped file itself is gone.
+        """
+        drop = self._instance.register.drop(upload.drop)
+        parts = self._instance.register.parts(upload.drop)
+        if drop.state is not State.SENDING or upload.phase is Phase.STOPPED:
+            return
+        seen = await self._instance.files.identity(self._instance.path(drop))
+        part = parts[upload.part - 1]
+        if not released(parts):
+            await self._prepare_anew(drop, part, damage)
+        elif part.in_place or seen != drop.identity:
+            await self._start_over(drop)
+        else:
+            self.stop_unreleased(drop.drop)
+            await self._concluding.settle(drop, Event.SET_ASIDE, endings.damaged(str(damage)))
+
+    async def _prepare_anew(self, drop: Drop, part: Part, damage: Damaged) -> None:
+        """Start over after a growing pause, and not for ever: a disk may go on damaging it."""
+        failures = self.failures.setdefault(drop.drop, Failures())
+        failures.times += 1
+        failures.retry_at = self._instance.clock.monotonic() + RETRIES.pause(failures.times)
+        if failures.times > MOST_FAILURES:
+            del self.failures[drop.drop]
+            ending = endings.damaged_again(failures.times, str(damage))
+            await self._concluding.settle(drop, Event.SET_ASIDE, ending)
+            return
+        hint = "The file is checked and cut anew. Look at the disk if it happens again."
+        log.warning("drop.step_failed", **named(drop, part), error=str(damage), hint=hint)
+        await self._start_over(drop)
 
     async def _start_over(self, drop: Drop) -> None:
         """The dropped file changed after its parts were prepared."""

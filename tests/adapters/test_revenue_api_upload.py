@@ -16,7 +16,7 @@ from revsyncd.adapters.revenue_api import body as body_module
 from revsyncd.adapters.revenue_api.wire import _established
 from revsyncd.core.errors import Busy, NoSpace, SignInRefused, TenantUnusable, Unreachable
 from revsyncd.core.verdict import Route, Verdict
-from revsyncd.ports import NotReleased
+from revsyncd.ports import Damaged, NotReleased
 
 SMALL, LARGE = 3000, 8_000_000
 RECEIVED = {
@@ -145,9 +145,8 @@ async def test_a_part_that_changed_on_disk_is_not_sent_whole(
         altered = {"same size": other, "shorter": content[:-1]}
         upload.path.write_bytes(altered.get(change, content + b"x"))
     async with raw_tenant(accept) as tenant, bench(tenant.base_url) as desk:
-        judgement = await desk.upload(upload)
-        assert judgement.verdict is V.RETRY
-        assert upload.file_name in judgement.message
+        with pytest.raises(Damaged, match=upload.file_name):
+            await desk.upload(upload)
         assert desk.released == []
 
 

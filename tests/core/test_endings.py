@@ -19,6 +19,8 @@ EVERY: dict[str, tuple[Callable[[], Ending], Reason]] = {
     "cut": (lambda: endings.cut({"file.final_newline": 1}), Reason.INCOMPLETE),
     "no_companion": (lambda: endings.no_companion("marker", ".ok"), Reason.INCOMPLETE),
     "changed_while_sent": (endings.changed_while_sent, Reason.INCOMPLETE),
+    "damaged": (lambda: endings.damaged("p002.csv is gone"), Reason.CANNOT_SEND),
+    "damaged_again": (lambda: endings.damaged_again(11, "p002.csv"), Reason.CANNOT_SEND),
     "duplicate": (
         lambda: endings.duplicate(a_drop(2), a_drop(1), held=True),
         Reason.DUPLICATE,

@@ -66,6 +66,9 @@ POINTS: dict[str, tuple[Any, str]] = {
 }
 
 
+UNMET: dict[str, str] = {}  # steps that no scene meets, and why
+
+
 def arm(name: str, nth: int, *, count: str = "") -> None:
     """Die at the n-th meeting of a point, counted from 1; odd ones are before it, even ones after.
 

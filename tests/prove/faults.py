@@ -32,6 +32,20 @@ _STOPS: tuple[Fault, ...] = (
         "prove/test_kills.py::test_killed_at_moments_of_chance",
     ),
     Fault(
+        "The process is killed",
+        "`kill -9` under load, 500 times",
+        "seeded moments on long-lived trees, while drops in several folders, parts of both upload calls, splits, duplicates, status polling and batches are under way",
+        "every record is at the tenant exactly once, or its file is held in doubt with a report; never both, never neither",
+        "prove/test_load.py::test_killed_500_times_under_load",
+    ),
+    Fault(
+        "The process is asked to stop",
+        "SIGTERM under load, 100 times",
+        "the same stream and the same moments, from the first log line on",
+        "exit code 0; nothing is in doubt, since the tenant answers within the stop time-out; every record is there exactly once",
+        "prove/test_load.py::test_stopped_100_times_under_load",
+    ),
+    Fault(
         "Power is lost",
         "nothing survives that was not synced",
         "a run is recorded by strace; the tree is rebuilt at every prefix from what fsync made durable, the tenant holding what had reached it",

@@ -25,11 +25,17 @@ IN_DOUBT = ("held", "in_doubt")  # the one ending that a kill or a power loss ma
 
 def violations(stand: Stand, *lives: Life, expected: tuple[str, str]) -> list[str]:
     """Everything that is not as promised; each drop is as `expected` (outcome, reason) or in doubt."""
+    found = whatever_was_dropped(stand, *lives)
+    for name, content in stand.dropped.items():
+        found += _misplaced(stand, name, content, expected)
+    return found
+
+
+def whatever_was_dropped(stand: Stand, *lives: Life) -> list[str]:
+    """What is not as promised of tenant, ledger, batches, folders and logs; files are not looked into."""
     seen = [each for each in stand.tenant.violations if each.rule not in TOLERATED]
     found = [f"tenant: {each.rule}: {each.detail}" for each in seen]
     found += _twice(stand)
-    for name, content in stand.dropped.items():
-        found += _misplaced(stand, name, content, expected)
     found += _left_over(stand)
     found += _ledger(stand)
     found += _batches(stand)
@@ -42,14 +48,24 @@ def _is_fault(event: dict[str, Any]) -> bool:
     return "exception" in event or event["event"] in ("", "service.failed", "library.message")
 
 
+def held_lines(stand: Stand) -> Counter[str]:
+    """How often the tenant holds each line."""
+    return Counter(row[0] for stored in stand.tenant.stored for row in stored.rows)
+
+
 def _twice(stand: Stand) -> list[str]:
-    held = Counter(row[0] for stored in stand.tenant.stored for row in stored.rows)
+    held = held_lines(stand)
     return [f"the tenant holds {line} {times} times" for line, times in held.items() if times > 1]
+
+
+def reports(stand: Stand) -> list[tuple[Path, dict[str, Any]]]:
+    """Every report of every folder with its path."""
+    return [each for folder in stand.site.folders for each in stand.site.reports(folder)]
 
 
 def endings(stand: Stand) -> list[tuple[str, str]]:
     """Outcome and reason of every report."""
-    return [(report["outcome"], report["reason"]) for _, report in stand.site.reports()]
+    return [(report["outcome"], report["reason"]) for _, report in reports(stand)]
 
 
 def _misplaced(stand: Stand, name: str, content: bytes, expected: tuple[str, str]) -> Iterator[str]:
@@ -74,7 +90,7 @@ def _misplaced(stand: Stand, name: str, content: bytes, expected: tuple[str, str
 
 def _as_reported(stand: Stand, name: str, content: bytes, report: dict[str, Any]) -> Iterator[str]:
     """The records that the report calls staged are at the tenant, each once, and no others are."""
-    held = Counter(row[0] for stored in stand.tenant.stored for row in stored.rows)
+    held = held_lines(stand)
     own = [row[0] for row in list(csv.reader(io.StringIO(content.decode())))[1:]]
     there, states = sum(held[line] for line in own), report["records_by_state"]
     surely, perhaps = states["staged"], states["staged"] + states["in_doubt"]
@@ -103,14 +119,17 @@ def _below(stand: Stand, paths: list[Path]) -> list[str]:
 def _left_over(stand: Stand) -> list[str]:
     """Nothing lies where it should not: foreign files on a shelf, temporary files, work without drop."""
     contents = set(stand.dropped.values())
-    strange = [p for p in _files(stand.site.root / "orders") if p.read_bytes() not in contents]
-    strange += [p for p in stand.site.root.rglob(".revsyncd-*") if p.is_file()]
-    work = stand.site.root / "orders" / ".work"
+    told = reports(stand)
     # A held drop keeps what was prepared: a person may say that it is to be sent after all.
-    held = {report["drop"] for _, report in stand.site.reports() if report["outcome"] == "held"}
-    strange += [p for p in work.glob("*") if p.stem not in held]
-    reports = [path for path, _ in stand.site.reports()]
-    strange += [p for p in reports if not p.with_name(p.name.removesuffix(SIDECARS[0])).exists()]
+    held = {report["drop"] for _, report in told if report["outcome"] == "held"}
+    strange = [p for p in stand.site.root.rglob(".revsyncd-*") if p.is_file()]
+    for folder in stand.site.folders:
+        found = _files(stand.site.root / folder)
+        strange += [p for p in found if p.read_bytes() not in contents]
+        work = stand.site.root / folder / ".work"
+        strange += [p for p in work.glob("*") if p.stem not in held]
+    paths = [path for path, _ in told]
+    strange += [p for p in paths if not p.with_name(p.name.removesuffix(SIDECARS[0])).exists()]
     return [f"left over: {name}" for name in _below(stand, strange)]
 
 

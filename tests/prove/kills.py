@@ -37,6 +37,9 @@ class Figures:
     done: int = 0  # after which every drop ended as if nothing had happened
     doubts: int = 0  # after which a drop was held in doubt
     violations: list[str] = field(default_factory=list)
+    drops: int = 0  # under load: how many there were, with how many records and batches
+    records: int = 0
+    batches: int = 0
 
     def add(self, other: "Figures") -> None:
         """Sum up."""
@@ -44,6 +47,9 @@ class Figures:
         self.done += other.done
         self.doubts += other.doubts
         self.violations += other.violations
+        self.drops += other.drops
+        self.records += other.records
+        self.batches += other.batches
 
 
 class Hosts:

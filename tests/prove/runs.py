@@ -113,10 +113,10 @@ class Stand:
         """Where batches are published."""
         return self.site.root / "outbox" / "gl"
 
-    def drop(self, name: str, content: bytes) -> None:
-        """Let a file appear in the inbox at once."""
+    def drop(self, name: str, content: bytes, folder: str = "orders") -> None:
+        """Let a file of a new name appear in an inbox at once."""
         self.dropped[name] = content
-        self.site.drop(name, content)
+        self.site.drop(name, content, folder)
 
     def begin(
         self,
@@ -164,13 +164,17 @@ class Life:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return [_event(line) for line in text.split("\n")[:-1]]
 
+    def began(self) -> bool:
+        """Whether the daemon is its own master: from here on it hears a polite request to stop."""
+        return self.log.exists() and b'"daemon.started"' in self.log.read_bytes()
+
     def ready(self) -> bool:
         """Whether it has put in order what the last life left."""
         return self.log.exists() and b'"daemon.ready"' in self.log.read_bytes()
 
-    def until(self, condition: Callable[["Life"], bool]) -> bool:
+    def until(self, condition: Callable[["Life"], bool], patience: float = PATIENCE) -> bool:
         """Wait until the condition holds; False when the process ended before."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while not condition(self):
             if not self.alive():
                 return False
@@ -227,8 +231,8 @@ def _event(line: str) -> dict[str, Any]:
     return found
 
 
-def tenant_of(journal_outbox: Path | None = None) -> StrictTenant:
+def tenant_of(journal_outbox: Path | None = None, **knobs: Any) -> StrictTenant:
     """A strict tenant to be used as a context."""
-    tenant = StrictTenant(Knobs(token_life=7200.0))
+    tenant = StrictTenant(Knobs(token_life=7200.0, **knobs))
     tenant.books.journal.outbox = str(journal_outbox or "")
     return tenant

@@ -143,7 +143,12 @@ SCENES = {
             ("done", "staged_with_errors"),
         ),
         Scene(
-            "refused by the checks", {}, _QUIET, _only_bad_lines, _settled, ("failed", "invalid")
+            "refused by the checks",
+            {"on_failure": "stop"},
+            _QUIET,
+            _only_bad_lines,
+            _settled,
+            ("failed", "invalid"),
         ),
         Scene("a start after a claim", {"upload": "csv"}, _QUIET, _claimed_only, _settled),
         Scene("a start after a release", {"upload": "csv"}, _QUIET, _released_only, _settled),

@@ -1,10 +1,12 @@
 """Killed with -9 at every step, the daemon keeps its promise when it is started again."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
+from prove.failpoints import POINTS, UNMET
 from prove.kills import (
     CALLS,
     Figures,
@@ -40,6 +42,18 @@ def _strike_all(scene: Scene, hosts: Hosts, kills: list[Kill]) -> Figures:
         return strike(scene, kill, host, home) or Figures()
 
     return hosts.all(partial(one, kill) for kill in kills)
+
+
+def test_every_named_step_is_met(hosts: Hosts) -> None:
+    """By one of the scenes; what none of them meets is listed, with the reason why."""
+
+    def met(scene: Scene, host: Host, home: Path) -> Figures:
+        found.update(points_met(scene, host, home))
+        return Figures()
+
+    found: Counter[str] = Counter()
+    hosts.all(partial(met, scene) for scene in SCENES.values())
+    assert POINTS.keys() - found.keys() == UNMET.keys()
 
 
 @pytest.mark.parametrize("name", IN_SHORT)

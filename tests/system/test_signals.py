@@ -42,6 +42,20 @@ def test_sighup_with_a_broken_configuration_keeps_the_old_one(
     assert daemon.settled("old.csv").ending == ("done", "staged")
 
 
+def test_who_asks_to_stop_during_the_start_is_heard(launch: Launch) -> None:
+    """While the ledger is being opened, too: exit code 0, not the signal's."""
+    daemon = launch()
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.site.state / "ledger.sqlite3")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        daemon.start(ready=False)
+        daemon.wait_for("daemon.started")
+        daemon.send(signal.SIGTERM)
+        other.rollback()
+    assert daemon.exit_code() == 0
+    assert daemon.seen("daemon.stopped")
+
+
 def test_a_second_instance_refuses_to_start(launch: Launch, tmp_path: Path) -> None:
     """It ends with 1 and names the process that runs; that one is not disturbed."""
     daemon = launch()

@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from revsyncd.core.errors import NoSpace
 from revsyncd.core.verdict import Route
-from revsyncd.ports import NotReleased, Release, Upload
+from revsyncd.ports import Damaged, Release, Upload
 
 WHOLE = 1 << 20  # bytes; smaller parts are read in one go
 BLOCK = 1 << 18
@@ -146,7 +146,7 @@ class WithheldBody:
             self._refuse("its SHA-256 is not the recorded one")
 
     def _refuse(self, why: str) -> None:
-        self.failure = NotReleased(f"{self._upload.file_name} was changed on disk: {why}")
+        self.failure = Damaged(f"{self._upload.file_name} was changed on disk: {why}")
         raise self.failure
 
 
@@ -162,8 +162,8 @@ def _exactly(descriptor: int, count: int, at: int) -> bytes:
     return block
 
 
-def _unreadable(upload: Upload, error: OSError) -> NotReleased | NoSpace:
+def _unreadable(upload: Upload, error: OSError) -> Damaged | NoSpace:
     told = f"{upload.file_name} can't be read: {error.strerror or error}"
     if error.errno in _DISK_FAILS:
         return NoSpace(told, hint="look at the disk that holds root, and at its file system's log")
-    return NotReleased(told)
+    return Damaged(told)

@@ -65,7 +65,7 @@ class RevenueApi:
         await self._transport.aclose()
 
     async def upload(self, upload: Upload, release: Release) -> Judgement:
-        """Send one part. Raises only what `release` raises, and NoSpace when the part can't be read.
+        """Send one part. Raises only what `release` raises, NoSpace when the disk fails, and Damaged.
 
         SIGN_IN means that the token was renewed meanwhile: repeat once. A second SIGN_IN in a row
         is a tenant that accepts none.
