@@ -24,7 +24,7 @@ check: $(VENV)/.dev  ## lint, format and types; how exposed the service is
 	$(BIN)/mypy
 	$(BIN)/python packages/exposure.py
 
-prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (up to half an hour)
+prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (half an hour or so)
 	PYTHONPATH=tests:. $(BIN)/python -m prove.report
 	REVSYNCD_PROVE_REPORT=docs/reliability.md $(BIN)/python -m pytest -m "prove or prove_full"
 
