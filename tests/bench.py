@@ -274,9 +274,7 @@ class Bench:
         """Change the configuration's text, and let the daemon take it as at SIGHUP."""
         path = self.config.path
         path.write_text(path.read_text().replace(old, new) if old else path.read_text())
-        async with anyio.create_task_group() as tasks:
-            await self.daemon._reload(tasks)
-            tasks.cancel_scope.cancel()
+        await self.daemon._reload(self.tasks)
 
     async def while_stopped(self, verb: str, target: str, reason: str = "because") -> bool:
         """Carry a person's request out while no daemon runs, as a command does."""

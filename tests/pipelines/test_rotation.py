@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
-from bench import Bench, bench
+from bench import PATIENCE, Bench, bench
 
 from revsyncd.config import load
 from revsyncd.core.pace import Pace
@@ -32,9 +33,11 @@ def rotate(it: Bench, password: str) -> None:
     it.tenant.tokens.expire_all()
 
 
-def recorded(it: Bench) -> str | None:
-    """Until when the token lives, as commands read it."""
-    return it.instance.ledger.book.meta("token_expires")
+async def recorded(it: Bench, *, token: bool) -> None:
+    """Until commands read from the ledger that there is a token, or that there is none."""
+    with anyio.fail_after(PATIENCE):
+        while bool(it.instance.ledger.book.meta("token_expires")) is not token:  # noqa: ASYNC110  (a row wakes nobody)
+            await anyio.sleep(0.02)
 
 
 async def signed_in(it: Bench) -> None:
@@ -77,7 +80,7 @@ async def test_a_file_that_is_replaced_late_is_used_after_a_reload(
         async with it.running():
             it.instance.tenant._api.tokens._pace = SLOW  # type: ignore[attr-defined]
             await signed_in(it)
-            assert recorded(it)
+            await recorded(it, token=True)
             rotate(it, "another")
             it.drop("b.csv", it.content(["B1"]))
             await it.log.until("token.refused")
@@ -87,7 +90,7 @@ async def test_a_file_that_is_replaced_late_is_used_after_a_reload(
             await it.reload("", "")
             await it.log.until("tenant.resumed")
             await it.log.until("drop.done", file="b.csv")
-            assert recorded(it)
+            await recorded(it, token=True)
 
 
 async def test_a_new_process_shows_no_token_of_the_last_one(
@@ -97,8 +100,8 @@ async def test_a_new_process_shows_no_token_of_the_last_one(
     async with bench(tmp_path, monkeypatch) as it:
         async with it.running():
             await signed_in(it)
-            assert recorded(it)
+            await recorded(it, token=True)
         rotate(it, "another")
         async with it.running():
             await it.log.until("token.refused")
-            assert not recorded(it)
+            await recorded(it, token=False)
