@@ -17,7 +17,7 @@ if __name__ == "__main__":  # a script beside the package that it measures
 
 from benchmarks.daemon import CONFIG, TEMPLATE, Daemon, file_of, simulator
 
-TOLD = (1, 10, 50, 100)
+TOLD = (1, 10, 25, 50, 100)
 _QUIET = 2.0  # seconds in which what a file has begun comes to rest
 
 

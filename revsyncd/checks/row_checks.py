@@ -14,6 +14,8 @@ from revsyncd.core.dates import DateMask
 REMEMBERED = 4_000
 """Good combinations kept per group of rules; beyond, they are forgotten and judged anew."""
 
+_LONGEST_REMEMBERED = 64  # characters of a cell
+
 
 class Unreadable(Exception):
     """A cell that is no number or date: that is reported as such, and no rule looks at it."""
@@ -29,9 +31,11 @@ class RowFinding(NamedTuple):
 
 Read = Callable[[Any], Any]
 Seen = tuple[Any, ...]
-"""What a group sees of a record in those of its columns that are not filled everywhere in the block."""
-Slots = tuple[int, ...]
-"""For each column of a group its place in what is `Seen`, or -1: it is filled everywhere."""
+"""What a group sees of a record in those of its columns that vary in the block."""
+Fixed = tuple[Any, ...]
+"""For each column of a group what all records of the block have there, or `_VARIES`."""
+
+_VARIES = object()
 
 
 @dataclass(slots=True)
@@ -45,37 +49,41 @@ class _Group:
     columns: list[tuple[int, bool]]
     types: frozenset[str] = frozenset()  # where not empty: no other transaction type is concerned
     rules: list[tuple[RowRule, int, list[int], list[Read]]] = field(default_factory=list)
-    good: dict["Slots", set["Seen"]] = field(default_factory=dict)
+    good: dict["Fixed", set["Seen"]] = field(default_factory=dict)
 
-    def looked_at(self, rows: Rows) -> tuple[list[Iterable[Any]], Slots]:
-        """What is to be seen of the records, column by column.
+    def looked_at(self, rows: Rows) -> tuple[list[Sequence[Any]], Fixed]:
+        """The columns that vary, and what all records have in the others.
 
         To the tenant's database a cell of blanks is filled; `required` is the check that says otherwise.
         """
-        varying: list[Iterable[Any]] = []
-        slots: list[int] = []
+        varying: list[Sequence[Any]] = []
+        fixed: list[Any] = []
         for place, filled in self.columns:
             cells = rows.column(place)
             if filled and all(cells):
-                slots.append(-1)
+                fixed.append(True)
+            elif _are_alike(cells):
+                fixed.append(bool(cells[0]) if filled else cells[0])
             else:
-                slots.append(len(varying))
+                fixed.append(_VARIES)
                 varying.append(list(map(bool, cells)) if filled else cells)
-        return varying or [[True] * len(rows)], tuple(slots)
+        return varying, tuple(fixed)
 
-    def remember(self, slots: Slots, good: set[Seen]) -> None:
-        """Keep what need not be judged again."""
-        if len(good) >= REMEMBERED:
+    def remember(self, fixed: Fixed, good: set[Seen]) -> None:
+        """Keep what need not be judged again; long texts would take too much memory."""
+        if len(good) >= REMEMBERED or not _are_short(fixed):
             return
-        if sum(map(len, self.good.values())) + len(good) > REMEMBERED:
+        if sum(len(seen) + 1 for seen in self.good.values()) + len(good) > REMEMBERED:
             self.good.clear()
-        self.good.setdefault(slots, set()).update(good)
+        self.good.setdefault(fixed, set()).update(filter(_are_short, good))
 
-    def judge(self, seen: Seen) -> list[tuple[int, Finding]]:
+    def judge(self, fixed: Fixed, seen: Seen) -> list[tuple[int, Finding]]:
         """What is wrong with one combination, and at which place: one finding a place."""
+        vary = iter(seen)
+        cells = [next(vary) if cell is _VARIES else cell for cell in fixed]
         found: dict[int, Finding] = {}
         for rule, place, takes, reads in self.rules:
-            if place not in found and _is_broken(rule, [seen[i] for i in takes], reads):
+            if place not in found and _is_broken(rule, [cells[i] for i in takes], reads):
                 found[place] = Finding(rule.code, f"{rule.message} (RPRO-{rule.number:05})")
         return list(found.items())
 
@@ -189,18 +197,29 @@ def _places_of_fields(places: dict[str, int]) -> dict[str, int]:
     return {field: place for field, place in found.items() if place is not None}
 
 
+def _are_short(cells: Iterable[Any]) -> bool:
+    return all(not isinstance(cell, str) or len(cell) <= _LONGEST_REMEMBERED for cell in cells)
+
+
+def _are_alike(cells: Sequence[str]) -> bool:
+    """Whether all are the same text; few looks tell most columns that are not."""
+    first = cells[0]
+    return cells[-1] == first == cells[len(cells) // 2] and cells.count(first) == len(cells)
+
+
 def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:
-    columns, slots = group.looked_at(rows)
-    new = set(zip(*columns, strict=True)) - group.good.get(slots, set())
+    columns, fixed = group.looked_at(rows)
+    known = group.good.get(fixed, set())
+    new = (set(zip(*columns, strict=True)) if columns else {()}) - known
     if not new:
         return
     bad: dict[Seen, list[tuple[int, Finding]]] = {}
     for seen in new:
-        if found := group.judge(tuple(slot < 0 or seen[slot] for slot in slots)):
+        if found := group.judge(fixed, seen):
             bad[seen] = found
-    group.remember(slots, new - bad.keys())
+    group.remember(fixed, new - bad.keys())
     if not bad:
         return
-    for row, seen in enumerate(zip(*columns, strict=True)):
+    for row, seen in enumerate(zip(*columns, strict=True) if columns else [()] * len(rows)):
         for place, finding in bad.get(seen, ()):
             yield RowFinding(row, place, finding)

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from revsyncd.checks.utf8_witness import ONE_BYTE, Utf8Witness
 
-BLOCK = 1 << 17
+BLOCK = 1 << 16
 """Bytes read at once: enough records for the checks by column to pay, and still in the processor's cache."""
 
 _CONTROLS = [chr(code) for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F)]
