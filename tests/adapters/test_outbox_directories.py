@@ -54,9 +54,7 @@ def test_the_modes_do_not_depend_on_the_umask(root: Path, mask: int) -> None:
 
 @only_root
 def test_no_setgid_bit_is_ever_set(root: Path) -> None:
-    """It is handed down. The kernel takes it away from who sets it in a group that is not his, and the
-    unit's RestrictSUIDSGID= refuses that altogether.
-    """
+    """It is handed down: the kernel takes it from who sets it for a group that is not his, the unit refuses it."""
     os.chown(root, SERVICE, ERP)
     root.chmod(0o2750)
     subprocess.run([sys.executable, "-c", AS_SERVICE, root], check=True)
