@@ -14,6 +14,7 @@ from made_drops import claim, opened, tree
 
 from revsyncd.checkup import look
 from revsyncd.config import Config, load
+from revsyncd.first_tree import make_folders
 
 SERVICE, SENDER = 65_534, 12_345  # nobody, and a number without a name
 MOUNTING = ("-m",)
@@ -134,6 +135,18 @@ def test_a_ledger_in_memory(config: Config) -> None:
         mounts=Path("/proc/self/mountinfo"),
     )
     assert found["state.volatile"]["ok"]
+
+
+def test_little_space(config: Config) -> None:
+    """It is noted for what the ledger and the drops each need, and nothing fails for it."""
+    skip_unless_unshared(*MOUNTING)
+    mounted = f"mount -t tmpfs -o mode=0700,size=4m none {config.state_dir}"
+    note = findings_of(config.path, first=mounted, namespace=MOUNTING)["space.low"]
+    assert note["ok"]
+    assert (note["subject"], f"df -h {config.state_dir}" in note["next_step"]) == (
+        "state_dir",
+        True,
+    )
 
 
 # -- limits --------------------------------------------------------------------------------------
@@ -282,6 +295,56 @@ def test_an_access_list_lets_the_sender_in(config: Config) -> None:
     assert "inbox.not_writable" in told(config)
 
 
+# -- the outbox ----------------------------------------------------------------------------------
+
+
+def with_outbox(config: Config, confirm: str = "acknowledged") -> Config:
+    """Batches are fetched, too."""
+    config.path.write_text(config.path.read_text() + f'[gl]\nconfirm = "{confirm}"\n')
+    whole = load(config.path)
+    make_folders(whole)
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "code", "step"),
+    [
+        ("outbox/gl", 0o2750, "outbox.not_writable", "chmod 2770"),
+        ("outbox/gl", 0o3770, "outbox.sticky", "chmod -t"),
+        ("outbox", 0o2700, "outbox.not_reached", "chmod o+x"),
+    ],
+)
+def test_modes_of_the_outbox(config: Config, place: str, mode: int, code: str, step: str) -> None:
+    """Each wrong mode is told alone, with the chmod that mends it; as it is made, nothing is."""
+    whole = with_outbox(config)
+    assert "gl.outbox" not in {each["subject"] for each in told(whole).values()}
+    path = config.root / place
+    path.chmod(mode)
+    found = {each: it for each, it in told(whole).items() if each != "inbox.no_sender"}
+    assert list(found) == [code]
+    assert f"sudo {step} {path}" in found[code]["next_step"]
+
+
+def test_an_outbox_that_is_only_read(config: Config) -> None:
+    """Where the ERP acknowledges nothing, it need not write."""
+    whole = with_outbox(config, "written")
+    whole.outbox.chmod(0o2750)
+    assert not [code for code in told(whole) if code.startswith("outbox.")]
+
+
+@only_root
+def test_an_outbox_that_keeps_its_group_to_itself(theirs: Config) -> None:
+    """Batches would get the service's own group."""
+    whole = with_outbox(theirs)
+    for path in (whole.outbox.parent, whole.outbox, whole.outbox / ".held"):
+        os.chown(path, SERVICE, SENDER)
+        path.chmod(0o2770)
+    assert "outbox.no_setgid" not in findings_of(whole.path, uid=SERVICE)
+    whole.outbox.chmod(0o770)
+    step = findings_of(whole.path, uid=SERVICE)["outbox.no_setgid"]["next_step"]
+    assert f"chmod g+s {whole.outbox}" in step
+
+
 # -- what the configuration forgot ---------------------------------------------------------------
 
 
@@ -349,7 +412,7 @@ def test_a_credential_that_a_unit_loads_is_noted_when_run_by_hand(
     assert (
         "-p LoadCredentialEncrypted=revenue-password:/etc/revsyncd/config.cred" in note["next_step"]
     )
-    confined = f"-p ReadWritePaths=/srv/revsync/config -p ReadWritePaths={config.state_dir}"
+    confined = f"-p ReadWritePaths=-/srv/revsync/config -p ReadWritePaths=-{config.state_dir}"
     assert confined in note["next_step"]
     assert str(config.path) in note["next_step"]
 

@@ -8,8 +8,8 @@ far it came, whatever the ERP has taken away meanwhile.
 import hashlib
 import os
 import stat
-from collections.abc import Container, Iterable
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -87,14 +87,27 @@ def _below(root: Path, outbox: Path) -> Iterable[Path]:
 
 def _make(path: Path, mode: int) -> None:
     """A directory with these permissions whatever the umask; the setgid bit is handed down."""
-    try:
-        path.mkdir(mode)
-    except FileExistsError:
+    if path.is_dir():
         return
-    now = stat.S_IMODE(path.stat().st_mode)
-    if now | mode != now:
-        path.chmod(now | mode)
-    sync_directory(path.parent)
+    with suppress(FileExistsError):
+        with _umask_letting(mode):
+            path.mkdir(mode)
+        sync_directory(path.parent)
+
+
+@contextmanager
+def _umask_letting(mode: int) -> Iterator[None]:
+    """A later chmod would do as well, were it not refused: of what has a setgid bit by RestrictSUIDSGID=.
+
+    The umask is the whole process's, so that other threads see it for the time of one call. What they
+    make has modes of its own, which give the group nothing to write.
+    """
+    before = os.umask(0o777)
+    os.umask(before & ~mode)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def require_one_file_system(root: Path, outbox: Path) -> None:

@@ -13,6 +13,7 @@ from revsyncd.checkup.findings import Finding, found
 from revsyncd.checkup.online import look_online
 from revsyncd.checkup.senders import senders
 from revsyncd.checkup.service import Service
+from revsyncd.checkup.takers import takers
 from revsyncd.config import Config
 
 __all__ = ["Finding", "found", "look", "look_online"]
@@ -36,6 +37,7 @@ def look(
         *directories.renames(config, service, seen),
         *directories.file_systems(config, service, seen),
         *senders(config, service),
+        *takers(config, service),
         *host.watching(config),
         *secret_places.secrets(config, service, units),
         *secret_places.trust(config),

@@ -17,6 +17,7 @@ from revsyncd.core.outbox_names import HELD
 from revsyncd.core.places import FolderPlaces, Shelf
 
 _WRITABLE = os.R_OK | os.W_OK | os.X_OK
+_LITTLE, _FEW = 1_000_000_000, 10_000  # bytes, inodes
 _DENIED = (errno.EACCES, errno.EPERM)
 
 
@@ -62,6 +63,20 @@ def file_systems(config: Config, service: Service, seen: list[Mount]) -> Iterato
     if root is not None and root.over_network:
         told = f"{config.root} is on {root.kind}: its inboxes are looked at every 5 seconds, by polling"
         yield found("network.root", "root", told, **service.facts(config.root))
+    for subject, path in (("state_dir", config.state_dir), ("root", config.root)):
+        yield from _space(subject, path, service)
+
+
+def _space(subject: str, path: Path, service: Service) -> Iterator[Finding]:
+    """What is free for those who are not root; a file system without inodes counts none."""
+    try:
+        seen = os.statvfs(path)
+    except OSError:
+        return  # told as missing
+    free = seen.f_bavail * seen.f_frsize
+    if free < _LITTLE or (seen.f_files and seen.f_favail < _FEW):
+        told = f"{free // 1_000_000} MB and {seen.f_favail} inodes are free on {path}"
+        yield found("space.low", subject, told, **service.facts(path))
 
 
 # -- one directory -------------------------------------------------------------------------------

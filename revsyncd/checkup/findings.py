@@ -105,6 +105,12 @@ KINDS: Mapping[str, Kind] = {
         " LOCAL`, then set `state_dir`",
         note=True,
     ),
+    "space.low": Kind(
+        "little space, or few inodes, is left for the service's user where drops or the ledger are; user quotas"
+        " are not seen",
+        "Free some, or enlarge the disk: `df -h {path}; df -i {path}; quota -u {user}`",
+        note=True,
+    ),
     "state.open": Kind(
         "others than the service's user may look into the ledger's directory",
         "Shut it: `sudo chmod 0700 {path}`",
@@ -130,6 +136,24 @@ KINDS: Mapping[str, Kind] = {
     ),
     "inbox.sticky": Kind(
         "the sticky bit keeps the service from moving other users' files out",
+        "Take it away: `sudo chmod -t {path}`",
+    ),
+    # -- the outbox
+    "outbox.not_writable": Kind(
+        "the ERP (the outbox's owner, else its group, or whom an ACL names) can't write the outbox, so there"
+        " will never be an `.ack`",
+        "Let the group write: `sudo chmod 2770 {path}`; with an ACL: `sudo setfacl -m u:USER:rwx,m::rwx {path}`",
+    ),
+    "outbox.not_reached": Kind(
+        "the ERP can't come to the outbox: a directory above it lets only others through",
+        "Let others pass through: `sudo chmod o+x {path}`; or that group alone: `sudo setfacl -m g:{group}:x {path}`",
+    ),
+    "outbox.no_setgid": Kind(
+        "batches would get the service's own group, and the ERP could not read them",
+        "Hand the outbox's group down: `sudo chmod g+s {path}`",
+    ),
+    "outbox.sticky": Kind(
+        "the sticky bit keeps the ERP from taking files away",
         "Take it away: `sudo chmod -t {path}`",
     ),
     # -- watching

@@ -73,7 +73,8 @@ def as_the_unit(
         directive, place = loads.get(name, ("LoadCredential", "FILE"))
         words += ["-p", f"{directive}={name}:{place}"]
     for path in writable(config, units):
-        words += ["-p", f"ReadWritePaths={path}"]
+        # A missing directory is for the check to tell; without the dash it would not even start.
+        words += ["-p", f"ReadWritePaths=-{path.removeprefix('-')}"]
     words += ["revsyncd", "check", *(["--online"] if online else []), "--config", str(config.path)]
     return shlex.join(words)
 

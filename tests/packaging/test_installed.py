@@ -5,6 +5,7 @@ One host for all; the tests follow each other as they do in life.
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,28 @@ Match User erp
     ForceCommand internal-sftp -u 0027
 """
 TREE = "/srv/revsync/{0}/root/transactions"
+# A disk whose last blocks only the service may have: what a quota is to the sender.
+LITTLE_SPACE = """
+mknod /dev/loop-control c 10 237; for n in 0 1 2 3 4 5 6 7; do mknod /dev/loop$n b 7 $n; done
+truncate -s 32M /var/tmp/disk; mkfs.ext4 -q -m 40 /var/tmp/disk
+root=/srv/revsync/gamma/root; mkdir /var/tmp/mounted
+mount -o loop,resuid=$(id -u revsyncd) /var/tmp/disk /var/tmp/mounted
+rmdir /var/tmp/mounted/lost+found; cp -a $root/. /var/tmp/mounted
+umount /var/tmp/mounted; mount -o loop,resuid=$(id -u revsyncd) /var/tmp/disk $root
+"""
+DOCS = Path(__file__).parents[2] / "docs"
+# The clean root has no sudo; root needs none, and these are the two forms that the manuals use.
+SUDO = """#!/bin/sh
+if [ "$1" = -u ]; then user=$2; shift 2; exec runuser -u "$user" -- "$@"; fi
+exec "$@"
+"""
+ASK = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], sys.argv[2].encode()).read())"
+
+
+def commands(page: str, heading: str) -> str:
+    """The commands of a section of a manual, as they stand there."""
+    section = (DOCS / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
 
 
 def content(labels: list[str], line_id: str) -> str:
@@ -47,12 +70,10 @@ class Host:
         self.labels = list(self.tenant["templates"]["Transaction Upload"])  # type: ignore[index]
 
     def configure(self, name: str) -> None:
-        """As README.Debian says, with encrypted credentials."""
+        """As docs/installation.md says, with encrypted credentials."""
         run = self.root.run
-        tree = f"/srv/revsync/{name}"
-        run("install", "-d", "-o", "revsyncd", "-g", "revsyncd", "-m", "2751", tree)
-        run("runuser", "-u", "revsyncd", "--", "revsyncd", "init", tree)
-        text = (self.root.path / f"srv/revsync/{name}/config.toml").read_text()
+        self.follow(commands("installation.md", "After that").replace("acme", name))
+        text = (self.root.path / f"etc/revsyncd/{name}.toml").read_text()
         values = {
             "state_dir": f"/var/lib/revsyncd/{name}",
             "base_url": self.tenant["base_url"],
@@ -75,7 +96,6 @@ class Host:
         ]
         self.root.write(f"/etc/revsyncd/{name}.toml", "\n".join(lines) + "\n", 0o640)
         run("chgrp", "revsyncd", f"/etc/revsyncd/{name}.toml")
-        run("rm", "-r", f"/srv/revsync/{name}/config.toml", f"/srv/revsync/{name}/state")
         for secret in ("username", "password"):
             target = f"/etc/revsyncd/{name}.{secret}.cred"
             run(
@@ -87,6 +107,20 @@ class Host:
                 text=self.tenant[secret],
             )
         self.drop_in(name, "credentials.conf")
+
+    def follow(self, script: str) -> str:
+        """Carry out commands of a manual; what they printed."""
+        return self.root.run("sh", "-euc", script)
+
+    def check(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """`revsyncd check`, as the manual says it."""
+        words = ["revsyncd", "check", "--config", f"/etc/revsyncd/{name}.toml", *options]
+        return self.root.try_("sudo", "-u", "revsyncd", *words)
+
+    def at_the_tenant(self, **verb: object) -> None:
+        """Something that a person does there."""
+        address = f"{self.tenant['control_url']}/trouble"
+        self.root.run("python3", "-c", ASK, address, json.dumps(verb))
 
     def drop_in(self, name: str, file: str) -> None:
         """Copy one of the examples to where systemd looks for it."""
@@ -122,6 +156,9 @@ class Host:
 def host(root: BootedRoot, package: Path) -> Host:
     """The host with the package's file on it."""
     shutil.copy(package, root.path / "root" / "revsyncd.deb")
+    root.write("/usr/bin/sudo", SUDO, 0o755)
+    # As Debian's installer writes it, and debootstrap does not; the tenant's reports are on localhost.
+    root.write("/etc/hosts", "127.0.0.1 localhost\n")
     return Host(root)
 
 
@@ -163,6 +200,99 @@ def test_takes_a_drop_from_a_real_client(host: Host) -> None:
     assert "Overall exposure level" in counted
 
 
+def test_the_command_that_check_prints(host: Host) -> None:
+    """It looks at secrets and tenant as the unit does; on a host without a state directory it says so."""
+    found = json.loads(host.check("acme", "--online", "--json").stdout)["findings"]
+    (step,) = (each["next_step"] for each in found if each["code"] == "tenant.not_asked")
+    command = shlex.split(step.partition("`")[2].rstrip("`"))
+    told = host.root.run(*command)
+    assert "tenant: signed in at" in told
+    assert "credential:revenue-password can be read" in told
+    aside = [word.replace("/var/lib/revsyncd/acme", "/var/lib/revsyncd/none") for word in command]
+    config = (host.root.path / "etc/revsyncd/acme.toml").read_text()
+    host.root.write("/etc/revsyncd/none.toml", config.replace("revsyncd/acme", "revsyncd/none"))
+    done = host.root.try_(*aside[:-1], "/etc/revsyncd/none.toml")
+    assert done.returncode == 1
+    assert "install -d -o revsyncd -g revsyncd -m 0700 /var/lib/revsyncd/none" in done.stdout
+
+
+def test_a_batch_is_taken_and_acknowledged(host: Host) -> None:
+    """Under the unit the outbox is made for the group; the ERP reads, acknowledges and removes over SFTP."""
+    place = host.root.path / "etc/revsyncd/acme.toml"
+    on = 'enabled = true\nconfirm = "acknowledged"\n#confirm'
+    place.write_text(re.sub(r"(\[gl\][^[]*?)enabled = false", rf"\1{on}", place.read_text()))
+    outbox, log = (
+        "/srv/revsync/acme/root/outbox/gl",
+        "journalctl -u revsyncd@acme -o cat --no-pager",
+    )
+    host.at_the_tenant(verb="add_batch", lines=3, name="Close")
+    host.root.run("systemctl", "restart", "revsyncd@acme")
+    assert host.root.run("stat", "-c", "%U:%G %a", outbox) == "revsyncd:revsyncd 2770\n"
+    file = f"{outbox}/GL_5001_Close.csv"
+    host.root.write("/home/erp/empty", "")
+    host.root.until(r"Close\.csv\.manifest\.json", "sh", "-c", f"ls {outbox}; {log}")
+    passable = re.findall(r"(?m)^install .*-m 2751 .*$", commands("sftp.md", "Users and folders"))
+    host.follow("\n".join(passable))
+    host.follow(commands("sftp.md", "Batches for the ERP").replace("erp-eu", "erp"))
+    host.root.run("usermod", "--append", "--groups", "erp", "revsyncd")
+    host.root.run("systemctl", "restart", "revsyncd@acme")
+    batch = f"get {file} /tmp/batch.csv\nput /home/erp/empty {file}.ack\nrm {file}\n"
+    host.root.run("runuser", "-l", "erp", "-c", "sftp -b - erp@127.0.0.1", text=batch)
+    host.root.until(r'"gl\.confirmed"', *log.split())
+    assert '"gl.outbox"' not in json.dumps(
+        [
+            each
+            for each in json.loads(host.check("acme", "--json").stdout)["findings"]
+            if each["code"]
+        ]
+    )
+
+
+def test_a_copy_by_cron_is_restored(host: Host) -> None:
+    """The line of the manual works with cron's environment; what it made is a ledger that the root takes."""
+    table = commands("operations.md", "Backup and restore")
+    (path,) = re.findall(r"(?m)^PATH=(.*)$", table)
+    (line,) = re.findall(r"(?m)^5 \* \* \* \* revsyncd +(.*)$", table)
+    host.root.run(
+        *[
+            "install",
+            "-d",
+            "-o",
+            "revsyncd",
+            "-g",
+            "revsyncd",
+            "-m",
+            "0700",
+            "/var/backups/revsyncd",
+        ]
+    )
+    command = line.replace("\\%", "%")
+    host.root.run(
+        "runuser", "-u", "revsyncd", "--", "env", "-i", f"PATH={path}", "sh", "-c", command
+    )
+    (copy,) = (host.root.path / "var/backups/revsyncd").iterdir()
+    assert re.fullmatch(r"acme-\d\d\.sqlite3", copy.name)
+    ledger = "/var/lib/revsyncd/acme/ledger.sqlite3"
+    host.root.run("systemctl", "stop", "revsyncd@acme")
+    host.root.run("sh", "-c", f"rm {ledger}*")
+    install = "install -o revsyncd -g revsyncd -m 0600"
+    host.root.run(*install.split(), f"/var/backups/revsyncd/{copy.name}", ledger)
+    told = host.root.run(
+        *[
+            "sudo",
+            "-u",
+            "revsyncd",
+            "revsyncd",
+            "ledger",
+            "check",
+            "--config",
+            "/etc/revsyncd/acme.toml",
+        ]
+    )
+    assert "it belongs to this root" in told
+    host.root.run("systemctl", "start", "revsyncd@acme")
+
+
 def test_survives_a_kill(host: Host) -> None:
     """After `systemctl kill -s KILL` it is started again by itself and goes on."""
     before = host.property("MainPID")
@@ -198,6 +328,27 @@ def test_a_second_tenant_behind_loopback_only(host: Host) -> None:
         "systemd-analyze", "security", "--no-pager", "--threshold=10", "revsyncd@beta"
     )
     assert "Overall exposure level" in counted
+
+
+def test_a_sender_without_space(host: Host) -> None:
+    """It gets a failure; what it wrote is held as cut by the service, which still has space."""
+    if not Path("/dev/loop-control").exists():
+        pytest.skip("this kernel has no loop devices")
+    host.configure("gamma")
+    host.follow(LITTLE_SPACE)
+    host.root.run("systemctl", "start", "revsyncd@gamma")
+    head, row = content(host.labels, "L9").splitlines()
+    host.root.write("/home/erp/large.csv", "\r\n".join([head, *[row] * 200_000, ""]))
+    place = TREE.format("gamma")
+    batch = f"put /home/erp/large.csv {place}/inbox/large.csv"
+    done = host.root.try_("runuser", "-l", "erp", "-c", "sftp -b - erp@127.0.0.1", text=batch)
+    assert (done.returncode, "Failure" in done.stdout) == (1, True), done.stdout
+    host.root.until(r"held/.*/large\.csv\.report\.json", "find", place)
+    # Read inside: the mount is not seen from here.
+    report = host.root.run("sh", "-c", f"cat {place}/held/*/large.csv.report.json")
+    assert json.loads(report)["reason"] == "incomplete"
+    host.root.run("systemctl", "stop", "revsyncd@gamma")
+    host.root.run("umount", "/srv/revsync/gamma/root")
 
 
 def test_upgrades_what_runs(host: Host, package: Path, tmp_path: Path) -> None:
