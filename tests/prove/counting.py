@@ -103,23 +103,18 @@ def pytest_terminal_summary(
     page = os.environ.get("REVSYNCD_PROVE_REPORT")
     if not page:
         return
-    if why := _unfit(terminalreporter, exitstatus, config, rows):
+    skipped = bool(terminalreporter.stats.get("skipped"))
+    whole = _asked(config) == (report.FULL, "", [])
+    if why := report.unfit(
+        rows, passed=exitstatus == pytest.ExitCode.OK, skipped=skipped, whole=whole
+    ):
         terminalreporter.write_line(f"not written to {page}: {why}")
         return
     report.write(Path(page), "figures", report.figures(rows, time.monotonic() - _BEGAN))
     terminalreporter.write_line(f"written to {page}")
 
 
-def _unfit(
-    reporter: pytest.TerminalReporter,
-    exitstatus: int,
-    config: pytest.Config,
-    rows: list[report.Row],
-) -> str:
-    """Why these figures go on no page; empty where they may."""
-    if exitstatus != pytest.ExitCode.OK or not report.is_good(rows):
-        return "not everything passed"
-    if reporter.stats.get("skipped"):
-        return "not everything could be tried here"
-    asked = (config.option.markexpr, config.option.keyword, config.option.file_or_dir)
-    return "" if asked == (report.FULL, "", []) else "that was not the whole bench"
+def _asked(config: pytest.Config) -> tuple[str, str, list[str]]:
+    """Which tests were asked for: by marks, by names, by files."""
+    option = config.option
+    return option.markexpr, option.keyword, option.file_or_dir

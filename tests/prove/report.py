@@ -79,9 +79,15 @@ def summary(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def is_good(rows: Sequence[Row]) -> bool:
-    """Nothing was violated, and every control was caught."""
-    return all(bool(row.violations) == (row.kind == Kind.CONTROL) for row in rows)
+def unfit(rows: Sequence[Row], *, passed: bool, skipped: bool, whole: bool) -> str:
+    """Why these figures go on no page; empty where they may."""
+    # A control has to be caught, and nothing else may have a violation.
+    good = all(bool(row.violations) == (row.kind == Kind.CONTROL) for row in rows)
+    if not passed or not good:
+        return "not everything passed"
+    if skipped:
+        return "not everything could be tried here"
+    return "" if whole else "that was not the whole bench"
 
 
 def _points(rows: Iterable[Row]) -> int:
