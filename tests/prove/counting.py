@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from prove import report
+from prove.faults import FAULTS
 
 # By beginnings of their names, the longest first: begun last, one would keep a single core waiting.
 LONG = (
@@ -29,6 +30,7 @@ LONG = (
 )
 TRIED, COUNTED = "prove: tried", "prove: a line of the table"  # names of a report's properties
 Count = Callable[[report.Row], None]  # the fixture of a test that counts
+_NAMED = {fault.test for fault in FAULTS}
 _ROWS = pytest.StashKey[list[report.Row]]()
 _TESTS = pytest.StashKey[list[report.Tried]]()
 _BEGAN = time.monotonic()
@@ -69,6 +71,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Count in the first process only."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Counter(config), "prove counter")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test that the table of faults names is one of the bench, wherever it stands."""
+    if item.nodeid.partition("[")[0].removeprefix("tests/") in _NAMED:
+        marks = {mark.name for mark in item.iter_markers()}
+        if not marks & {"prove", "prove_full"}:
+            item.add_marker("prove")
 
 
 @pytest.hookimpl(trylast=True)  # what is not selected is gone by then

@@ -131,7 +131,7 @@ SCENES = {
             "parts in sequence",
             {"upload": "csv", "parts": "sequence"},
             _QUIET,
-            _three_lines,
+            _three_lines_to_rewrite,
             _settled,
         ),
         Scene(

@@ -26,7 +26,8 @@ BY_POWER = (
     ("the fsync of a batch", OUTBOUND, Reading.ORDERED),
     ("the fsync of the outbox", OUTBOUND, Reading.STRICT),
     ("the fsync of the head file's directory", INBOUND, Reading.STRICT),
-    ("the fsync of prepared parts", INBOUND, Reading.ORDERED),
+    # In sequence: a first part that is staged and a second one that is not there are sure to meet.
+    ("the fsync of prepared parts", SCENES["parts in sequence"], Reading.ORDERED),
     ("the fsync of the ledger", INBOUND, Reading.STRICT),
 )
 # By kills: how the violation begins.
