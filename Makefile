@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Most tests wait for processes and sockets: more of them than cores pay.
 TEST_PROCESSES ?= 4
+# Each of them keeps as many daemons busy as there are cores.
+PROVE_PROCESSES ?= 3
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,9 +26,10 @@ check: $(VENV)/.dev  ## lint, format and types; how exposed the service is
 	$(BIN)/mypy
 	$(BIN)/python packages/exposure.py
 
-prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (half an hour or so)
+prove: $(VENV)/.dev  ## the whole reliability bench, its table, and its page in docs/ (less than half an hour)
 	PYTHONPATH=tests:. $(BIN)/python -m prove.report
-	REVSYNCD_PROVE_REPORT=docs/reliability.md $(BIN)/python -m pytest -m "prove or prove_full"
+	REVSYNCD_TEST_NO_SKIPS=1 REVSYNCD_PROVE_REPORT=docs/reliability.md $(BIN)/python -m pytest \
+		-m "prove or prove_full" --numprocesses=$(PROVE_PROCESSES) --dist=load --maxschedchunk=1
 
 bench: $(VENV)/.run  ## what the daemon costs and how fast it is, on this machine
 	$(BIN)/python benchmarks/daemon.py

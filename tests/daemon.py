@@ -323,7 +323,11 @@ class Daemon:
         return self.site.settled(ending["drop"], folder)
 
     def wait_for_endings(self, number: int) -> None:
-        """Await that so many drops are settled; for very many, since each line is looked at once."""
+        """Await that so many drops are settled."""
+        self.wait_for_many(_SETTLED, number)
+
+    def wait_for_many(self, events: Sequence[str], number: int) -> None:
+        """Await so many log lines with one of these events; each line is looked at once."""
         looked = found = 0
         with self._changed:
             while found < number:
@@ -331,7 +335,7 @@ class Daemon:
                     assert self._changed.wait(PATIENCE), self.tail()
                 new = self.events[looked:]
                 looked += len(new)
-                found += sum(each["event"] in _SETTLED for each in new)
+                found += sum(each["event"] in events for each in new)
 
     def settled_or_ended(self, file: str, folder: str = "orders") -> bool:
         """Await that a file is settled, or that the process ends: False then."""

@@ -250,6 +250,8 @@ class Config:
     gl: GlSettings = field(default_factory=lambda: GlSettings(enabled=False))
     http: HttpSettings = field(default_factory=lambda: HttpSettings(enabled=False))
     log: LogSettings = field(default_factory=LogSettings)
+    # `sha256:…` over what is in effect; secrets count by reference, the file's place not at all.
+    digest: str = field(default="", init=False, compare=False, metadata={"key": False})
 
     @property
     def outbox(self) -> Path:
@@ -266,10 +268,11 @@ class Config:
         """The time zone of date folders; None is the host's own, as `datetime.astimezone` takes it."""
         return None if self.timezone == "local" else ZoneInfo(self.timezone)
 
-    @property
-    def digest(self) -> str:
-        """`sha256:…` over what is in effect; secrets count by reference, the file's place not at all."""
+    def __post_init__(self) -> None:
+        """Every drop records the digest, which costs milliseconds: made once."""
         content = dataclasses.asdict(self)
-        del content["path"]
+        for name in ("path", "digest"):
+            del content[name]
         text = json.dumps(content, default=str, sort_keys=True, separators=(",", ":"))
-        return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        object.__setattr__(self, "digest", f"sha256:{digest}")

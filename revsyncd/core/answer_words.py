@@ -19,6 +19,13 @@ _UNKNOWN_TEMPLATE = re.compile(
     r"|(?:could\s+not|can\s*not|can't)\s+be\s+found)\b",
     re.IGNORECASE,
 )
+_NAME_TAKEN = re.compile(
+    r"\bfile[\s_]?names?\b[^\n]{0,300}?\b(?:already|(?:is\s+)?not\s+unique|(?:must|should)\s+be\s+unique)\b"
+    r"|\bfile\b(?:[^\n]{0,300}?\.csv\S*)?\s+(?:has\s+|have\s+|was\s+|is\s+)?(?:been\s+)?already\s+(?:been\s+)?"
+    r"(?:exist(?:s|ing)?|there|present|used|uploaded|loaded|processed|received|staged)\b"
+    r"|\b(?:duplicate|duplicated|non-?unique)\s+file(?:[\s_]?name)?s?\b",
+    re.IGNORECASE,
+)
 _NOTHING_KNOWN = re.compile(
     r"\bno\s+(?:records?|data|rows?|logs?|result)\b(?:\s+\w+){0,2}?\s+found\b"
     r"|logs?\s+might\s+have\s+been\s+truncated|\bno\s+(?:data|records?)\s*\.?$",
@@ -69,6 +76,11 @@ class AnswerWords:
 def says_template_is_unknown(texts: Iterable[str]) -> bool:
     """Whether the tenant says that it knows no such upload template."""
     return any(_UNKNOWN_TEMPLATE.search(text) for text in texts)
+
+
+def says_name_is_taken(texts: Iterable[str]) -> bool:
+    """Whether the tenant says that it has a file of this name already."""
+    return any(_NAME_TAKEN.search(text) for text in texts)
 
 
 def says_nothing_is_known(texts: Iterable[str]) -> bool:

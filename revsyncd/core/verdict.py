@@ -7,7 +7,12 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from revsyncd.core.answer_numbers import request_id
-from revsyncd.core.answer_words import AnswerWords, Match, says_template_is_unknown
+from revsyncd.core.answer_words import (
+    AnswerWords,
+    Match,
+    says_name_is_taken,
+    says_template_is_unknown,
+)
 from revsyncd.core.answers import Answer, Cause, Form, NoAnswer, Reading, Tone, one_line, read
 from revsyncd.core.pace import retry_after
 
@@ -107,6 +112,14 @@ class Seen:
         definite = self.status in REFUSALS or self.is_2xx
         return definite and self.refused and says_template_is_unknown(self.reading.words)
 
+    @property
+    def name_taken(self) -> bool:
+        """Whether it is refused because the tenant has an upload of this name.
+
+        Names hold the drop's id and the part: only an earlier try of this very part can have it.
+        """
+        return self.refused and says_name_is_taken(self.reading.words)
+
 
 REFUSALS = (400, 413, 415, 422)
 
@@ -155,6 +168,7 @@ TABLE: tuple[Row, ...] = (  # one row a line: a table is read downwards
     # The tenant's own words.
     Row(lambda s: s.route is Route.CSV and s.received and s.says is Match.STAGED, Verdict.STAGED, "staged"),
     Row(lambda s: s.released and s.says is Match.DOUBT, Verdict.IN_DOUBT, "refused, but perhaps acted on"),
+    Row(lambda s: s.name_taken, Verdict.IN_DOUBT, "an earlier try may have arrived"),
     Row(lambda s: s.refused, Verdict.REFUSED, "refused"),
     Row(lambda s: s.received and s.id is not None, Verdict.ACCEPTED, "received"),
     Row(lambda s: s.received, Verdict.UNCONFIRMED, "received without a request id"),

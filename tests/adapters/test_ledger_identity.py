@@ -263,13 +263,14 @@ def test_an_unreadable_head_is_no_fresh_start(home: Path, content: str) -> None:
 
 
 def test_a_head_that_can_not_be_written_is_told(home: Path) -> None:
-    """What stands there stays there: the file is replaced whole or not at all."""
+    """With the next step; what stands there stays there: the file is replaced whole or not at all."""
     used(home)
     proven = head_file(home).read_bytes()
     with open_ledger(home) as ledger:
         (head_file(home).parent / "ledger.tmp").mkdir()
-        with pytest.raises(NoSpace, match="can't be written"):
+        with pytest.raises(NoSpace, match="can't be written") as raised:
             Head(home / "root").write(ledger.book)
+    assert "under `root`" in raised.value.hint
     assert head_file(home).read_bytes() == proven
 
 

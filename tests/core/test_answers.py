@@ -9,6 +9,7 @@ from revsyncd.core.answer_numbers import request_id, staged_counts
 from revsyncd.core.answer_words import (
     AnswerWords,
     Match,
+    says_name_is_taken,
     says_nothing_is_known,
     says_template_is_unknown,
 )
@@ -254,6 +255,39 @@ def test_an_unknown_template_is_understood(text: str) -> None:
 def test_a_bad_file_is_no_unknown_template(text: str) -> None:
     """A file that does not fit its template says nothing about the template's existence."""
     assert not says_template_is_unknown([text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "File name 'orders.01J.p001of001.csv' already exists",
+        "The filename orders.csv has already been used",
+        "file_name must be unique",
+        "FileName is not unique",
+        "Duplicate file name orders.csv",
+        "File orders.p001of002.csv already exists",
+        "File already uploaded",
+        "The file orders.csv has already been processed",
+    ],
+)
+def test_a_taken_name_is_understood(text: str) -> None:
+    """The ways of saying that an upload of this name is there already are known."""
+    assert says_name_is_taken([text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invoice line id 7 already exists",
+        "File rejected: contract C-1 already exists",
+        "Duplicate line id in file orders.csv",
+        "File name is missing",
+        "File name must end with .csv",
+    ],
+)
+def test_a_bad_record_is_no_taken_name(text: str) -> None:
+    """What is said of records says nothing about the upload's name."""
+    assert not says_name_is_taken([text])
 
 
 @pytest.mark.parametrize(

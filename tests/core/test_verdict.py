@@ -16,6 +16,7 @@ REFUSED = {"status": "Error", "message": "Header does not match"}
 DOUBTFUL = {"status": "Error", "message": "Exception occurred while loading"}
 STAGED = {"status": "Success", "message": "Data Staged Successfully", "result": {"id": 5}}
 LOAD_ERROR = {"status": "Error", "message": "Error loading Data into Staging Area"}
+NAME_TAKEN = {"status": "Error", "message": "File name 'orders.csv' already exists"}
 NO_TEMPLATE = {"status": "Error", "message": "Template not found"}
 
 
@@ -75,6 +76,9 @@ V = Verdict
         (FILE, 400, DOUBTFUL, V.RETRY, V.IN_DOUBT),
         (FILE, 200, DOUBTFUL, V.RETRY, V.IN_DOUBT),
         (CSV, 400, {"message": "Exception occurred: not staged successfully"}, V.RETRY, V.IN_DOUBT),
+        # The name is taken: by an earlier try of the same part, which may have arrived.
+        (CSV, 400, NAME_TAKEN, V.IN_DOUBT, V.IN_DOUBT),
+        (FILE, 200, NAME_TAKEN, V.IN_DOUBT, V.IN_DOUBT),
         # The same statuses without the tenant's words.
         (FILE, 400, b"", V.RETRY, V.IN_DOUBT),
         (FILE, 413, PAGE, V.RETRY, V.IN_DOUBT),

@@ -2,20 +2,23 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
-from audit import DAMAGED
+from audit import DAMAGED, Held, violations
 from batches import Start, ready, section
 from bench import Bench, bench
 from drops import drop_id
 from lived_tree import lived
 
 from revsyncd.adapters.ledger.book import FILE_NAME
+from revsyncd.pipelines import auditing
 from revsyncd.pipelines.auditing import Audit, audit
 
 Harm = Callable[[Bench], object]
@@ -55,6 +58,12 @@ def meddle(script: str) -> Harm:
 def set_part(state: str) -> str:
     """SQL that lets every part of the done drop be in another state."""
     return f"UPDATE parts SET state = '{state}', data = json_set(data, '$.state', '{state}')"  # noqa: S608  (a test's own word)
+
+
+IN_DOUBT_AND_FAILED = """
+UPDATE parts SET state = 'in_doubt', data = json_set(data, '$.state', 'in_doubt');
+UPDATE drops SET state = 'failed', data = json_set(data, '$.state', 'failed');
+"""
 
 
 def into_work(it: Bench) -> None:
@@ -98,6 +107,19 @@ DAMAGES: dict[str, tuple[str, Harm]] = {
     "a missing step": ("ledger.history", meddle("DELETE FROM history WHERE n = 2")),
     "a part taken back": ("ledger.disagrees", meddle(set_part("planned"))),
     "done without proof": ("done.unproven", meddle(set_part("in_doubt"))),
+    "failed without proof": ("failed.unproven", meddle(IN_DOUBT_AND_FAILED)),
+    "a shelf that is another's": (
+        "place.wrong",
+        meddle("UPDATE drops SET data = json_set(data, '$.place', 'orders/elsewhere/2026-11-23')"),
+    ),
+    "records that do not add up": (
+        "records.sum",
+        meddle("UPDATE parts SET data = json_set(data, '$.records', 99)"),
+    ),
+    "counts that do not add up": (
+        "report.sum",
+        lambda it: rewrite(it, "done.csv", records_by_state={"staged": 99}),
+    ),
     "a word of nobody": (
         "word.nameless",
         meddle(
@@ -127,6 +149,48 @@ async def test_each_damage_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             _restore(tmp_path, kept)
         assert missed == {}
         assert rules(it) == []
+
+
+# Told by `core.audit_sending`, `core.audit_batches` and `pipelines.audit_secrets`, and tried with these.
+TRIED_ELSEWHERE = ("gl.", "secret.", "sent.", "temporary.")
+
+
+def test_each_rule_is_broken_once() -> None:
+    """Whatever the audit may tell of a drop has a harm here that it tells: a rule that finds nothing proves nothing."""
+    told = re.compile(r'broken\(\s*"([a-z]+\.[a-z]+)"|Violation\(\s*"([a-z]+\.[a-z]+)"')
+    sources = Path(auditing.__file__).parents[1].rglob("audit*.py")
+    found = {a or b for source in sources for a, b in told.findall(source.read_text())}
+    tried = {rule for rule, _ in DAMAGES.values()}
+    assert len(found) > len(DAMAGES) / 2
+    assert {rule for rule in found - tried if not rule.startswith(TRIED_ELSEWHERE)} == set()
+
+
+def held_by(it: Bench) -> list[Held]:
+    """What the tenant holds."""
+    return [Held.of_simulator(upload) for upload in it.tenant.world.uploads.values()]
+
+
+DIFFERENCES: dict[str, Callable[[list[Held]], list[Held]]] = {
+    "the ledger does not know": lambda held: [*held, replace(held[0], file_name="x.csv")],
+    "holds other bytes as": lambda held: [replace(held[0], sha256="0" * 64), *held[1:]],
+    "2 times": lambda held: [*held, held[0]],
+    "the tenant does not have it": lambda held: held[1:],
+    "counts as staged": lambda held: [replace(held[0], state="refused"), *held[1:]],
+}
+
+
+async def test_each_difference_from_the_tenant_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compared after every test tells what the tenant has too much, too little or otherwise."""
+    async with bench(tmp_path, monkeypatch) as it:
+        async with it.running():
+            it.drop("a.csv", it.content(["A1"]))
+            await it.log.until("drop.done")
+        held = held_by(it)
+        assert violations(it.config, held) == []
+        found = {told: violations(it.config, change(held)) for told, change in DIFFERENCES.items()}
+    assert {told for told, lines in found.items() if told in "\n".join(lines)} == found.keys()
 
 
 def contents(base: Path) -> dict[Path, bytes]:

@@ -47,6 +47,22 @@ async def test_not_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert it.report("a.csv")["records_by_state"]["staged"] == 3
 
 
+async def test_not_arrived_although_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tenant knows the upload's name: the drop is held again, so that nobody corrects and re-sends it."""
+    keys = 'upload = "csv"\nmax_records_per_upload = 20000'
+    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it, it.running():
+        it.tenant.trouble.add("reset", on="/v1/csv/upload", at="stored")
+        it.drop("a.csv", it.content(IDS))
+        drop = (await it.log.until("drop.held", reason="in_doubt"))["drop"]
+        assert (await it.ask("not-arrived", drop, "looked too early"))[0]
+        held = await it.log.until("drop.held", times=2, reason="in_doubt")
+        assert held["drop"] == drop
+        assert it.stored() == [IDS]
+        assert "already exists" in it.report("a.csv")["message"]
+        assert (await it.ask("arrived", drop, "there it is"))[0]
+        await it.log.until("drop.done", drop=drop)
+
+
 async def test_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--reject moves a held drop to failed, with what a person said."""
     async with bench(tmp_path, monkeypatch) as it, it.running():

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from prove import counting, report
+from prove import counting
+from prove.counting import Count
 from prove.kills import Hosts
 from prove.power import strace_works
 
@@ -24,6 +26,6 @@ def strace() -> None:
 
 
 @pytest.fixture
-def rows(request: pytest.FixtureRequest) -> list[report.Row]:
-    """Where a test puts its line of the table."""
-    return request.config.stash[counting.ROWS]
+def count(request: pytest.FixtureRequest) -> Count:
+    """Takes a test's line of the table."""
+    return partial(counting.count, request.node)

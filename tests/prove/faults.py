@@ -20,14 +20,14 @@ _STOPS: tuple[Fault, ...] = (
     Fault(
         "The process is killed",
         "`kill -9` at the N-th fsync, rename, unlink, mkdir, write, send, receive or connect",
-        "`strace -e inject=…:signal=SIGKILL:when=N` for N = 1, 2, 3 … until the run survives",
+        "`strace -e inject=…:signal=SIGKILL:when=N` for N = 1, 2, 3 … until the run survives; writes at a tenth of the N, six of the ten scenes at a fourth",
         NOTHING,
         "prove/test_kills.py::test_killed_at_every_system_call",
     ),
     Fault(
         "The process is killed",
         "`kill -9` at a moment of chance",
-        "500 seeded moments over all scenes",
+        "200 seeded moments over all scenes",
         NOTHING,
         "prove/test_kills.py::test_killed_at_moments_of_chance",
     ),

@@ -3,9 +3,10 @@
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 
@@ -13,31 +14,45 @@ from prove.faults import FAULTS
 from prove.kills import Figures
 
 Tried = tuple[str, bool]  # a test and whether it passed
+FULL = "prove or prove_full"  # the marks of a whole run; the figures of a part go on no page
 HEADINGS = ("tried", "points", "as if nothing had happened", "held in doubt", "violations")
+
+
+class Kind(StrEnum):
+    """What a line of the table counts."""
+
+    FAULTS = "faults"  # single faults: each is one test
+    KILLS = "kills"  # moments at which a process was ended, or power was lost
+    CONTROL = "control"  # a build that breaks the promise, and has to be caught
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table; for a negative control `caught` is the number that has to be one."""
+    """A line of the table; of a negative control `violations` has to be more than none."""
 
     what: str
     points: int
     done: int = 0
     doubts: int = 0
     violations: int = 0
-    control: bool = False
+    kind: str = Kind.KILLS
 
     @classmethod
     def of(cls, what: str, found: Figures) -> "Row":
         """The line of a sweep."""
         return cls(what, found.points, found.done, found.doubts, len(found.violations))
 
+    @classmethod
+    def of_control(cls, without: str, found: Figures, *, caught: bool) -> "Row":
+        """The line of a build that leaves something out."""
+        return cls(without, found.points, violations=int(caught), kind=Kind.CONTROL)
+
     @property
     def cells(self) -> tuple[str, ...]:
         """As text."""
-        if self.control:
+        if self.kind == Kind.CONTROL:
             told = "caught" if self.violations else "NOT CAUGHT"
-            return (f"a build without {self.what}", str(self.points), "", "", told)
+            return (f"a build without {self.what}", f"{self.points:,}", "", "", told)
         numbers = (self.points, self.done, self.doubts, self.violations)
         return (self.what, *(f"{number:,}" for number in numbers))
 
@@ -47,16 +62,45 @@ def of_tests(tests: Sequence[Tried]) -> list[Row]:
     rows = []
     for path, group in groupby(sorted(tests), key=lambda each: each[0].partition("::")[0]):
         passed = [good for _, good in group]
-        rows.append(Row(path, len(passed), sum(passed), 0, passed.count(False)))
+        row = Row(path, len(passed), sum(passed), 0, passed.count(False), Kind.FAULTS)
+        rows.append(row)
     return rows
 
 
+def summary(rows: Sequence[Row]) -> list[str]:
+    """What an auditor looks for first."""
+    faults, kills, controls = ([r for r in rows if r.kind == kind] for kind in Kind)
+    caught = sum(bool(row.violations) for row in controls)
+    return [
+        f"faults tried: {_points(faults):,}",
+        f"kill points tried: {_points(kills):,}",
+        f"violations: {sum(row.violations for row in (*faults, *kills)):,}",
+        f"negative controls caught: {caught} of {len(controls)}",
+    ]
+
+
+def unfit(rows: Sequence[Row], *, passed: bool, skipped: bool, whole: bool) -> str:
+    """Why these figures go on no page; empty where they may."""
+    # A control has to be caught, and nothing else may have a violation.
+    good = all(bool(row.violations) == (row.kind == Kind.CONTROL) for row in rows)
+    if not passed or not good:
+        return "not everything passed"
+    if skipped:
+        return "not everything could be tried here"
+    return "" if whole else "that was not the whole bench"
+
+
+def _points(rows: Iterable[Row]) -> int:
+    return sum(row.points for row in rows)
+
+
 def _with_sum(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    tried = [row for row in rows if not row.control]
-    controls = [row for row in rows if row.control]
+    ordered = sorted(rows, key=lambda row: (list(Kind).index(Kind(row.kind)), row.what))
+    tried = [row for row in ordered if row.kind != Kind.CONTROL]
+    controls = [row for row in ordered if row.kind == Kind.CONTROL]
     total = Row(
         "all",
-        sum(row.points for row in tried),
+        _points(tried),
         sum(row.done for row in tried),
         sum(row.doubts for row in tried),
         sum(row.violations for row in tried),
@@ -68,13 +112,14 @@ def plain(rows: Sequence[Row]) -> str:
     """For a terminal."""
     lines = [HEADINGS, *_with_sum(rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    return "\n".join(
+    told = [
         "  ".join(
             cell.rjust(width) if number else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
+    return "\n".join([*told, "", *summary(rows)])
 
 
 def figures(rows: Sequence[Row], seconds: float) -> str:
@@ -82,6 +127,7 @@ def figures(rows: Sequence[Row], seconds: float) -> str:
     now = datetime.now(UTC)
     where = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
     told = f"{now:%Y-%m-%d}, {where}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes.\n\n"
+    told += "".join(f"- {line}\n" for line in summary(rows)) + "\n"
     return told + _markdown(HEADINGS, _with_sum(rows))
 
 

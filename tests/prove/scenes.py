@@ -48,6 +48,9 @@ def _settled(life: Life) -> bool:
     stand = life.stand
     if not life.ready() or any(stand.site.inbox().iterdir()):
         return False
+    # A person's word that a killed command left is carried out after the start.
+    if ask(stand, "SELECT count(*) FROM requests WHERE answered_at IS NULL") != [(0,)]:
+        return False
     return ask(stand, "SELECT count(*), sum(open) FROM drops") == [(len(stand.dropped), 0)]
 
 
@@ -131,7 +134,7 @@ SCENES = {
             "parts in sequence",
             {"upload": "csv", "parts": "sequence"},
             _QUIET,
-            _three_lines,
+            _three_lines_to_rewrite,
             _settled,
         ),
         Scene(

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from prove.counting import Count
 from prove.durable import Reading
 from prove.kills import Figures, Hosts, named_kills, points_met, strike
 from prove.power import losses
@@ -25,7 +26,8 @@ BY_POWER = (
     ("the fsync of a batch", OUTBOUND, Reading.ORDERED),
     ("the fsync of the outbox", OUTBOUND, Reading.STRICT),
     ("the fsync of the head file's directory", INBOUND, Reading.STRICT),
-    ("the fsync of prepared parts", INBOUND, Reading.ORDERED),
+    # In sequence: a first part that is staged and a second one that is not there are sure to meet.
+    ("the fsync of prepared parts", SCENES["parts in sequence"], Reading.ORDERED),
     ("the fsync of the ledger", INBOUND, Reading.STRICT),
 )
 # By kills: how the violation begins.
@@ -40,44 +42,36 @@ def test_every_build_is_tried() -> None:
     assert {*BY_KILL, *(name for name, *_ in BY_POWER)} == BUILDS.keys()
 
 
-def test_a_part_sent_without_a_record_is_caught(hosts: Hosts, rows: list[Row]) -> None:
+def test_a_part_sent_without_a_record_is_caught(hosts: Hosts, count: Count) -> None:
     """Killed when the tenant has it and the ledger does not know, it is posted twice."""
     found = hosts.all(
         [partial(_caught, "the record before the last chunk", [Kill("ledger.part_settled", 1)])]
     )
-    rows.append(
-        Row(
-            "the record before the last chunk (sample)",
-            found.points,
-            0,
-            0,
-            len(found.violations),
-            control=True,
-        )
-    )
-    assert any("the tenant holds" in each for each in found.violations)
+    caught = any("the tenant holds" in each for each in found.violations)
+    count(Row.of_control("the record before the last chunk (sample)", found, caught=caught))
+    assert caught
 
 
 @pytest.mark.prove_full
 @pytest.mark.parametrize("without", BY_KILL)
-def test_a_build_without_it_is_caught_by_kills(without: str, hosts: Hosts, rows: list[Row]) -> None:
+def test_a_build_without_it_is_caught_by_kills(without: str, hosts: Hosts, count: Count) -> None:
     """The sweep over the named steps finds a violation."""
     found = hosts.all([partial(_caught, without, None)])
-    rows.append(Row(without, found.points, 0, 0, len(found.violations), control=True))
-    assert any(BY_KILL[without] in each for each in found.violations)
+    caught = any(BY_KILL[without] in each for each in found.violations)
+    count(Row.of_control(without, found, caught=caught))
+    assert caught
 
 
 @pytest.mark.prove_full
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("number", range(len(BY_POWER)))
 def test_a_build_without_it_is_caught_by_power_loss(
-    number: int, hosts: Hosts, rows: list[Row]
+    number: int, hosts: Hosts, count: Count
 ) -> None:
     """The sweep over the moments of a run finds a violation."""
     without, scene, reading = BY_POWER[number]
     found = hosts.all([partial(losses, scene, reading, without=without, most=1)])
-    what = f"{without}: {scene.name}"
-    rows.append(Row(what, found.points, 0, 0, len(found.violations), control=True))
+    count(Row.of_control(f"{without}: {scene.name}", found, caught=bool(found.violations)))
     assert found.violations
 
 

@@ -4,16 +4,19 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from daemon import Daemon, Launch, lines, sent
 from strict_tenant import StrictTenant
+from wire import Fate, Wire
 
 pytestmark = pytest.mark.prove
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 MOST_MEMORY = 200_000  # kB
+MANY = 20_000
 FOLDERS = ("north", "east", "south", "west")
 
 
@@ -57,7 +60,7 @@ def test_no_watch_is_left(make: Launch, tenant: StrictTenant) -> None:
     assert sorted(sent(tenant)) == ["east", "west"]
 
 
-def drop_many(daemon: Daemon, number: int, good: int) -> None:
+def drop_many(daemon: Daemon, number: int, good: int = 1) -> None:
     """So many files at once, each `good`-th with a record, the others with a header alone."""
     daemon.send(signal.SIGSTOP)
     for each in range(number):
@@ -86,15 +89,47 @@ def all_settled(daemon: Daemon, tenant: StrictTenant, number: int, good: int) ->
 
 
 def test_many_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
-    """A short form of the next."""
+    """Each is settled with its report, and the tenant has what it should."""
     daemon = launch({folder: {} for folder in FOLDERS})
     drop_many(daemon, 100, 10)
     all_settled(daemon, tenant, 100, 10)
 
 
 @pytest.mark.prove_full
-def test_twenty_thousand_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
-    """Each is settled with its report, and memory stays bounded."""
+def test_two_thousand_files_at_once(launch: Launch, tenant: StrictTenant) -> None:
+    """The same, of which most files come to nothing: what is tried is the daemon, not the tenant."""
     daemon = launch({folder: {} for folder in FOLDERS})
-    drop_many(daemon, 20_000, 50)
-    all_settled(daemon, tenant, 20_000, 50)
+    drop_many(daemon, 2_000, 50)
+    all_settled(daemon, tenant, 2_000, 50)
+
+
+def lying(daemon: Daemon, where: str) -> Counter[tuple[str, str]]:
+    """Folder and name of every file that lies in such places of a folder."""
+    found = (path for f in FOLDERS for path in (daemon.site.root / f).glob(where))
+    return Counter((path.parents[2].name, path.name) for path in found)
+
+
+@pytest.mark.prove_full
+def test_twenty_thousand_files_at_once(make: Launch, wire: Wire, tenant: StrictTenant) -> None:
+    """All are claimed while the tenant is slow, and after a kill each is there still, once.
+
+    What comes after the claim is one drop at a time, so it is tried with fewer.
+    """
+    expected = Counter((FOLDERS[n % len(FOLDERS)], f"{n:05}.csv") for n in range(MANY))
+    wire.plan(Fate.HOLD, Fate.HOLD)  # both uploads that there may be at once
+    daemon = make({folder: {} for folder in FOLDERS}).start()
+    drop_many(daemon, MANY)
+    daemon.wait_for_many(("drop.claimed",), MANY)
+    wire.wait_met(Fate.HOLD, Fate.HOLD)
+    assert lying(daemon, ".work/*/*.csv") == expected
+    assert memory(daemon) < MOST_MEMORY
+    daemon.kill()
+    wire.let_go()
+    daemon.start()
+    daemon.wait_for_endings(100)
+    assert memory(daemon) < MOST_MEMORY
+    assert daemon.stop() == 0
+    assert lying(daemon, ".work/*/*.csv") + lying(daemon, "[dfh]*/*/*.csv") == expected
+    told = [report for folder in FOLDERS for _, report in daemon.site.reports(folder)]
+    assert [r["reason"] for r in told].count("in_doubt") == 2  # the kill cut off their answers
+    assert max(Counter(sent(tenant)).values()) == 1
