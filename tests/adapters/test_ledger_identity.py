@@ -268,8 +268,9 @@ def test_a_head_that_can_not_be_written_is_told(home: Path) -> None:
     proven = head_file(home).read_bytes()
     with open_ledger(home) as ledger:
         (head_file(home).parent / "ledger.tmp").mkdir()
-        with pytest.raises(NoSpace, match="can't be written"):
+        with pytest.raises(NoSpace, match="can't be written") as raised:
             Head(home / "root").write(ledger.book)
+    assert str(head_file(home).parent) in raised.value.hint
     assert head_file(home).read_bytes() == proven
 
 
