@@ -33,7 +33,7 @@ from revsyncd.pipelines.recovery import recover
 from revsyncd.tenant_link import TenantLink
 
 TEMPLATE = "Small Transactions"
-PATIENCE = 20.0  # seconds; only a hang ever waits so long
+PATIENCE = 60.0  # seconds; only a hang ever waits so long
 
 CONFIG = """
 root = "{root}"

@@ -70,7 +70,7 @@ class Wire:
         """Wait until uploads have met these fates, in this order, beginning with the first."""
         with self.changed:
             wanted = list(fates)
-            assert self.changed.wait_for(lambda: self.met[: len(wanted)] == wanted, 30), self.met
+            assert self.changed.wait_for(lambda: self.met[: len(wanted)] == wanted, 60), self.met
 
     def _accept(self) -> None:
         with suppress(OSError):
