@@ -107,7 +107,7 @@ class Front:
     over: threading.Event = field(default_factory=threading.Event)
     _plans: list[_Plan] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _listener: socket.socket = field(default_factory=socket.socket)
+    _listener: socket.socket = field(init=False)
     _place: socket.socket = field(default_factory=socket.socket)  # bound, and nobody listens
     _elsewhere: socket.socket = field(default_factory=socket.socket)
 

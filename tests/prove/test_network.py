@@ -264,6 +264,9 @@ async def test_a_call_meets_trouble(
 async def stays_held(this: Between, row: Trouble) -> None:
     """After a restart another drop goes its way, and the held one is as it was."""
     front = this.front
+    this.site.tenant |= SETTINGS  # what was told by a time-out was told
+    this.site.configure()
+    this.it.config = load(this.site.config)
     this.tenant.books.expect_sign_in()
     begun = len(front.uploads)
     async with this.it.running():
@@ -284,7 +287,7 @@ def stop_and_go(daemon: Daemon) -> Deed:
         daemon.send(signal.SIGSTOP)
         if peer.answer:
             peer.send(peer.answer)
-        time.sleep(0.6)  # longer than every time-out: that is the trouble itself
+        time.sleep(1.6)  # longer than every time-out: that is the trouble itself
         daemon.send(signal.SIGCONT)
 
     return deed
@@ -293,8 +296,8 @@ def stop_and_go(daemon: Daemon) -> Deed:
 @pytest.mark.parametrize("at", [At.HALF, At.STORED])
 def test_stopped_for_longer_than_every_time_out(at: At, front: Front, make: Make) -> None:
     """A process that stood still finds its time-outs over: it may doubt, it never sends twice."""
-    after = "300ms" if at is At.STORED else "10s"
-    site = make(connect_timeout="300ms", read_timeout="300ms", upload_timeout=after)
+    after = "1s" if at is At.STORED else "10s"
+    site = make(connect_timeout="1s", read_timeout="1s", upload_timeout=after)
     content = BIG if at is At.HALF else SMALL
     daemon = Daemon(site, front.tenant)
     front.plan(Call.UPLOAD, at, stop_and_go(daemon))
