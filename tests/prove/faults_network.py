@@ -186,7 +186,7 @@ TIME = (  # clocks, and tokens that end
         passes,
         V.ACCEPTED,
         At.STORED,
-        knobs={"token_life": 1.0, "answer_delay": 1.1},
+        knobs={"token_life": 3.0, "answer_delay": 3.1},  # half of it is for a busy machine
         renews=True,
     ),
     *(
