@@ -223,7 +223,7 @@ def test_a_marker_that_came_before_its_file_is_none(
     launch: Launch, tenant: StrictTenant, sftp_server: SftpServer
 ) -> None:
     """The marker first, then a put that dies: held when the time is over; in the right order it goes."""
-    daemon = launch({"orders": {"ready": "marker", "marker_timeout": "600ms"}})
+    daemon = launch({"orders": {"ready": "marker", "marker_timeout": "1s"}})
     sender = Sender(sftp_server, daemon)
     file = sender.file(content(SIZE, 128))
     marker = sender.marker(file)
