@@ -23,7 +23,7 @@ from prove.front import (
     has_no_address,
     hears_and_resets,
     keeps_silent,
-    passes,
+    outlasts_the_token,
     patience_until,
     redirects,
     refuses,
@@ -183,10 +183,9 @@ AFTER = (  # the last chunk left, and nothing definite came back
 TIME = (  # clocks, and tokens that end
     Trouble(
         "the answer comes after the token's life",
-        passes,
+        outlasts_the_token,
         V.ACCEPTED,
         At.STORED,
-        knobs={"token_life": 3.0, "answer_delay": 3.1},  # half of it is for a busy machine
         renews=True,
     ),
     *(

@@ -96,6 +96,7 @@ class Front:
     tenant: StrictTenant
     certificates: Mapping[str, ssl.SSLContext]  # by what is wrong with them; RIGHT is the tenant's
     shift: float = 0.0  # seconds by which somebody has set the wall clock
+    passed: float = 0.0  # seconds that have gone by for the instance and for nobody else
     nameless: bool = False  # the tenant's name can't be resolved now
     renewals: bool = False  # a second sign-in is right, however soon
     met: list[float] = field(
@@ -310,6 +311,13 @@ def floods(peer: Peer) -> None:
 def passes(peer: Peer) -> None:
     """The tenant's own answer."""
     peer.send(peer.answer)
+
+
+def outlasts_the_token(peer: Peer) -> None:
+    """The tenant's own answer, when the token that was shown has ended for both sides."""
+    peer.front.passed += peer.front.tenant.knobs.token_life
+    peer.front.tenant.books.expire_tokens()
+    passes(peer)
 
 
 def sends(raw: bytes) -> Deed:

@@ -134,6 +134,7 @@ def _patch(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     # A child process for each check would cost more than all the rest of a row.
     monkeypatch.setitem(cast("Any", ProcessChecker.__init__).__kwdefaults__, "small", 1 << 30)
     monkeypatch.setattr(SystemClock, "now", lambda _: time.time() + front.shift)
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: time.monotonic() + front.passed)
     resolve = socket.getaddrinfo
 
     def resolved(host: Any, *args: Any, **more: Any) -> Any:
