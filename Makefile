@@ -14,8 +14,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.run  ## a month-end in miniature against the simulator
 	$(BIN)/revsyncd demo
 
+# A process that was killed while it wrote its coverage leaves a torn file, which can't be combined.
 test: $(VENV)/.dev  ## every test, with branch coverage
-	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --cov --cov-report=term
+	trap 'rm -f .coverage.*' EXIT INT TERM; $(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --cov --cov-report=term
 
 soak: $(VENV)/.dev  ## random lives, with kills at any call: make soak MINUTES=10 SEED=1
 	PYTHONPATH=tests:. $(BIN)/python -m lives.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(SOAK)

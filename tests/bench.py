@@ -30,10 +30,11 @@ from revsyncd.listener import Listener
 from revsyncd.pipelines.instance import Instance
 from revsyncd.pipelines.outbound import Outbound
 from revsyncd.pipelines.recovery import recover
+from revsyncd.pipelines.sending import Sending, UploadInFlight
 from revsyncd.tenant_link import TenantLink
 
 TEMPLATE = "Small Transactions"
-PATIENCE = 20.0  # seconds; only a hang ever waits so long
+PATIENCE = 60.0  # seconds; only a hang ever waits so long
 
 CONFIG = """
 root = "{root}"
@@ -46,9 +47,9 @@ role = "{role}"
 client_name = "{client_name}"
 username = "env:BENCH_USERNAME"
 password = "env:BENCH_PASSWORD"
-connect_timeout = "2s"
-read_timeout = "3s"
-upload_timeout = "2s"
+connect_timeout = "20s"
+read_timeout = "20s"
+upload_timeout = "{upload_timeout}"
 {tenant}
 [stage_errors]
 every = "1s"
@@ -100,7 +101,8 @@ class Log:
         """The line that is the event's `times`-th with these facts."""
         with anyio.move_on_after(PATIENCE):
             while len(found := self.having(event, **facts)) < times:
-                self._more = anyio.Event()
+                if self._more.is_set():  # else another task waits for it
+                    self._more = anyio.Event()
                 await self._more.wait()
             return found[times - 1]
         last = "\n".join(map(json.dumps, self.lines[-30:]))
@@ -285,6 +287,20 @@ class Bench:
             return await carry_out(self.config, ledger, request)
 
 
+def together(monkeypatch: Any, parts: int) -> None:
+    """Let no answer be heard before so many parts of the drop have left: each keeps the next ones here."""
+    heard = Sending._hear
+
+    async def after_all_left(sending: Sending, upload: UploadInFlight, *told: Any) -> None:
+        register = sending._instance.register
+        with anyio.fail_after(PATIENCE):
+            while sum(p.state != "planned" for p in register.parts(upload.drop)) < parts:  # noqa: ASYNC110  (a part's state tells nobody)
+                await anyio.sleep(0.01)
+        await heard(sending, upload, *told)
+
+    monkeypatch.setattr(Sending, "_hear", after_all_left)
+
+
 def hastened(monkeypatch: Any) -> None:
     """Let what is tried again be tried soon."""
     monkeypatch.setattr("revsyncd.pipelines.following.LOOKS", Pace(0.02, 1.2, 0.2))
@@ -306,6 +322,7 @@ async def bench(
     tenant: str = "",
     top: str = "",
     gl: str = "",
+    upload_timeout: str = "20s",
     settings: simulator.Settings | None = None,
 ) -> AsyncIterator[Bench]:
     """A bench whose daemon does not run yet."""
@@ -324,6 +341,7 @@ async def bench(
                 top=top,
                 folders=folders or folder(),
                 gl=gl,
+                upload_timeout=upload_timeout,
                 **values,
             )
         )

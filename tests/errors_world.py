@@ -102,7 +102,7 @@ class ListingTenant:
         return list(found)
 
     async def until_asked(self, times: int) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(self.asked) < times:
                 self.more = anyio.Event()
                 await self.more.wait()

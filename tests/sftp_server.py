@@ -148,8 +148,8 @@ class SftpServer:
     def stop(self) -> None:
         """End sshd itself, by its id; sessions end with their clients."""
         self._process.terminate()
-        self._process.wait(20)
-        self._reader.join(20)
+        self._process.wait(60)
+        self._reader.join(60)
 
     def batch(self, commands: str) -> None:
         """Run `commands` (one a line) with `sftp -b -`; CalledProcessError when one fails."""
@@ -231,7 +231,7 @@ def kill(client: subprocess.Popen[bytes]) -> None:
     """SIGKILL for a slow client and the ssh that it started; both are gone on return."""
     if client.poll() is None:
         os.killpg(client.pid, signal.SIGKILL)
-    client.wait(20)
+    client.wait(60)
 
 
 def await_size(path: Path, size: int, looks: int = 300) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 
 SHIPPING = Path(__file__).parents[1] / "config" / "shipping"
-PATIENCE = 30.0  # seconds; only a hang waits so long
+PATIENCE = 60.0  # seconds; only a hang waits so long
 _MAIN = """\
 @version: 3.35
 @define revsyncd-loki-url "http://127.0.0.1:{port}/loki"

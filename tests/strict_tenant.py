@@ -115,7 +115,7 @@ class StrictTenant:
             "templates": {name: kind.labels for name, kind in self.books.templates.items()},
         }
 
-    def wait_until(self, condition: Callable[[Self], bool], within: float = 20.0) -> bool:
+    def wait_until(self, condition: Callable[[Self], bool], within: float = 60.0) -> bool:
         """Wait until `condition` holds; it is looked at when a call ends or an upload begins."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self), within)

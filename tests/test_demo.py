@@ -67,7 +67,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
         rest = process.stdout.read()
         assert process.wait(WAIT) == performance.INTERRUPTED
     assert seen
-    assert len(daemons) == 1
+    assert daemons  # and perhaps its child, which is to become the process of the checks
     assert "interrupted" in rest
     assert "all as promised" not in rest
     assert daemons_below(tmp_path) == []

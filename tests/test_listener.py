@@ -267,7 +267,7 @@ async def test_it_is_not_alive_without_signs_of_life(
         for path in ("/healthz", "/readyz"):
             answer = await asks.get(path)
             assert answer.status_code == 503
-            assert "the ledger has shown no progress for 0 s\n" in answer.text
+            assert re.search(r"(?m)^the ledger has shown no progress for \d+ s$", answer.text)
 
 
 async def test_a_busy_ledger_holds_up_no_answer(start: Start) -> None:

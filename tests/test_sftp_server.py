@@ -86,7 +86,7 @@ def test_a_slow_put_that_is_left_alone_arrives_whole(
 ) -> None:
     """The slow client is an ordinary one: it ends well."""
     client = sftp_server.start_slow_put(local, inbox / "orders.csv", rate=16_000)
-    assert client.wait(30) == 0
+    assert client.wait(60) == 0
     assert (inbox / "orders.csv").read_bytes() == local.read_bytes()
 
 

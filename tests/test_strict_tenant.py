@@ -45,7 +45,7 @@ class Client:
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> tuple[HTTPResponse, Any]:
         """Make one call on a connection of its own; the answer's JSON, or None without a body."""
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.request(method, self.prefix + path, body or None, headers or {})
             answer = connection.getresponse()
             content = answer.read()

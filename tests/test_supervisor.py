@@ -20,7 +20,7 @@ from revsyncd.supervisor import (
     Supervisor,
 )
 
-SOON = 5.0  # seconds; what is awaited happens at once, or never
+SOON = 30.0  # seconds; what is awaited happens at once, or never
 Run = Callable[[], Awaitable[None]]
 
 

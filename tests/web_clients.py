@@ -12,7 +12,7 @@ from anyio.abc import SocketStream
 from revsyncd.adapters.web import Answer, Doorkeeper, Question, open_door, serve
 from revsyncd.config import Listen
 
-PATIENCE = 10.0  # seconds; only a hang ever waits so long
+PATIENCE = 30.0  # seconds; only a hang ever waits so long
 LOOPBACK = Listen("127.0.0.1", 0)
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

@@ -26,6 +26,7 @@ class Fate(Enum):
     STALL = auto()  # its beginning is read and then nothing more, until `let_go`
     HOLD = auto()  # the tenant has it and has answered; the answer is kept until `let_go`
     LOSE = auto()  # the same, and then the daemon gets a reset instead of the answer
+    FOLLOW = auto()  # it passes once another upload has met its fate
 
 
 class Wire:
@@ -34,7 +35,7 @@ class Wire:
     def __init__(self, tenant: StrictTenant) -> None:
         """Take the tenant's place: its `base_url` and `host` are this wire's from now on."""
         self._plans: list[tuple[Fate, bytes]] = []
-        self.met: list[Fate] = []  # the fates that uploads have met, PASS aside
+        self.met: list[Fate] = []  # the fates that uploads have met, but PASS and FOLLOW
         self.changed = threading.Condition()
         self._go = threading.Event()
         self._to = tenant.port
@@ -70,7 +71,7 @@ class Wire:
         """Wait until uploads have met these fates, in this order, beginning with the first."""
         with self.changed:
             wanted = list(fates)
-            assert self.changed.wait_for(lambda: self.met[: len(wanted)] == wanted, 30), self.met
+            assert self.changed.wait_for(lambda: self.met[: len(wanted)] == wanted, 60), self.met
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -86,8 +87,11 @@ class Wire:
             if fate in (Fate.HOLD, Fate.LOSE):
                 self._deliver(fate, head, client, server)
                 return
+            if fate is Fate.FOLLOW:
+                with self.changed:
+                    self.changed.wait_for(lambda: self.met, 60)
             server.sendall(head)
-            if fate is not Fate.PASS:
+            if fate in (Fate.CUT, Fate.STALL):
                 self._stop_short(fate, client)
             self._both_ways(client, server)
 

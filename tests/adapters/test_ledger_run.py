@@ -36,7 +36,7 @@ async def test_a_cancellation_waits_for_the_commit(ledger: Ledger) -> None:
 
     def slowly() -> Drop:
         anyio.from_thread.run_sync(begun.set)
-        go_on.wait(10)
+        go_on.wait(60)
         return ledger.drops.add(a_drop())
 
     async def record() -> None:
@@ -57,7 +57,7 @@ async def test_what_waits_for_its_turn_is_done_in_spite_of_a_cancellation(ledger
 
     def slowly() -> None:
         anyio.from_thread.run_sync(begun.set)
-        go_on.wait(10)
+        go_on.wait(60)
 
     async def record() -> None:
         await ledger.run(ledger.drops.add, a_drop())

@@ -265,7 +265,7 @@ async def test_no_definite_answer_after_the_last_chunk_is_in_doubt(
     script: Script, size: int, tmp_path: Path
 ) -> None:
     """A complete body without a definite answer may have been taken."""
-    settings = replace(PATIENCE, read_timeout=1, upload_timeout=0.3)
+    settings = replace(PATIENCE, read_timeout=3, upload_timeout=0.3)
     async with raw_tenant(script) as tenant, bench(tenant.base_url, settings) as desk:
         with anyio.fail_after(30):
             judgement = await desk.upload(part(tmp_path, size))

@@ -217,7 +217,7 @@ async def run_until(keeper: TokenKeeper, event: asyncio.Event) -> None:
     """Let the background task run until something has happened."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keeper.run)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await event.wait()
         tasks.cancel_scope.cancel()
 
@@ -247,7 +247,7 @@ async def test_renewing_ahead_begins_with_the_first_need(
         await anyio.lowlevel.checkpoint()
         await keeper.token()
         tenant.called.clear()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await tenant.called.wait()
         tasks.cancel_scope.cancel()
 

@@ -9,7 +9,7 @@ import pytest
 from revsyncd.adapters import watcher
 from revsyncd.adapters.watcher import WatcherBroken, watch
 
-PATIENCE = 10.0  # seconds after which a test gives up; every nudge comes far earlier
+PATIENCE = 30.0  # seconds after which a test gives up; every nudge comes far earlier
 
 
 class Nudges:

@@ -64,7 +64,7 @@ def test_simulate(tmp_path: Path) -> None:
         info = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     names = (
         "base_url username password role client_name client_id client_secret token_url control_url"
     )

@@ -37,7 +37,7 @@ def test_a_running_daemon_is_asked_and_stops_well(revsyncd: Revsyncd, config: Co
         data = json.loads(revsyncd("status", "--json").stdout)
         assert (data["running"], data["needs_a_person"]) == (True, ["events"])
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     data = json.loads(revsyncd("status", "--json").stdout)
     assert (data["running"], data["needs_a_person"]) == (False, ["events"])
@@ -51,7 +51,7 @@ def test_a_second_daemon(config: Config) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
     assert done.returncode == 1
     error, step = done.stderr.splitlines()

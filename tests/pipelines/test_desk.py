@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench, bench, folder
+from bench import Bench, bench, folder, together
 
 from revsyncd.simulator import Settings, Words
 
@@ -276,8 +276,10 @@ async def test_a_refused_part_beside_the_one_in_doubt(
     verb: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a word on the part in doubt, another that was refused ends the drop: nothing more goes."""
-    keys = "max_records_per_upload = 1"
-    async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it, it.running():
+    together(monkeypatch, 2)
+    folders = folder(keys="max_records_per_upload = 1")
+    hasty = bench(tmp_path, monkeypatch, folders=folders, upload_timeout="1s")
+    async with hasty as it, it.running():
         it.tenant.trouble.add("stall", on="/v1/upload/file", at="stored")
         it.tenant.trouble.add("answer", on="/v1/upload/file", status=400, body=REFUSAL)
         it.drop("a.csv", it.content(IDS))
@@ -308,6 +310,7 @@ async def test_a_held_report_follows_the_other_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What becomes of the other parts of a held drop is in its report before a person speaks."""
+    together(monkeypatch, 2)
     async with bench(tmp_path, monkeypatch, folders=folder(keys=PARTS)) as it:
         it.tenant.world.hold_staging()
         it.tenant.trouble.add("reset", on="/v1/upload/file", at="stored", skip=1)
@@ -326,11 +329,12 @@ async def test_a_cancel_during_the_checks_stands(
 ) -> None:
     """A drop that is cancelled while it is checked goes to failed, and the checks change nothing."""
     async with bench(tmp_path, monkeypatch) as it:
-        it.tenant.trouble.add("stall", on="/v1/upload/mapping", seconds=1)
+        it.tenant.trouble.add("stall", on="/v1/upload/mapping")
         async with it.running():
             it.drop("a.csv", it.content(IDS))
             drop = (await it.log.until("drop.claimed"))["drop"]
             assert (await it.ask("cancel", drop))[0]
+            it.tenant.trouble.clear()
             await it.log.until("drop.failed", reason="cancelled")
         assert not [line for line in it.log.lines if "exception" in line]
         assert it.stored() == []

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench import bench, folder
+from bench import bench, folder, together
 
 from revsyncd.core.errors import NoSpace
 from revsyncd.pipelines.files import Files
@@ -47,6 +47,7 @@ async def test_a_lost_file_does_not_keep_its_report_from_being_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a file that is gone no records can be cut; the drop is settled, and its loss is told."""
+    together(monkeypatch, 2)
     keys = "max_records_per_upload = 1"
     async with bench(tmp_path, monkeypatch, folders=folder(keys=keys)) as it:
         it.tenant.world.hold_staging()

@@ -15,7 +15,7 @@ from revsyncd.pipelines.register import Register, Wake
 
 S = PartState
 Step = Callable[[], Awaitable[object]]
-SOON = 5.0  # seconds; what is awaited happens at once, or never
+SOON = 30.0  # seconds; what is awaited happens at once, or never
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def test_a_folder_that_is_removed_during_a_claim_keeps_the_drop(
         places: FolderPlaces, drop: str, entry: Entry, companion: Entry | None
     ) -> inbox.Claimed:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return claim(places, drop, entry, companion)
 
     monkeypatch.setattr(inbox, "claim", slow)
@@ -88,7 +88,7 @@ async def test_a_folder_that_is_removed_during_a_claim_keeps_the_drop(
     async with bench(tmp_path, monkeypatch, folders=folder() + folder("others")) as it:
         async with it.running():
             it.drop("a.csv", it.content(IDS))
-            await anyio.to_thread.run_sync(begun.wait, 10)
+            await anyio.to_thread.run_sync(begun.wait, 60)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(reload, it, folder(), "")
                 await anyio.lowlevel.checkpoint()  # the reload asks the folder's service to end

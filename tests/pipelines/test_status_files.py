@@ -182,7 +182,7 @@ async def test_the_service_looks_again_and_again(
     monkeypatch.setattr("revsyncd.pipelines.status_files.EVERY", 0.001)
     instance.clock = SystemClock()
     path = instance.places("transactions").status
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(StatusFiles(instance).run)
             while not path.exists():

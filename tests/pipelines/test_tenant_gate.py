@@ -27,7 +27,7 @@ from revsyncd.pipelines.conditions import (
 from revsyncd.pipelines.register import Wake
 from revsyncd.pipelines.tenant_gate import FOLDER_TRIES, PROBES, TenantGate
 
-SOON = 5.0  # seconds; what is awaited happens at once, or never
+SOON = 30.0  # seconds; what is awaited happens at once, or never
 DISABLED = TenantUnusable("405", hint="have it enabled")
 FORBIDDEN = Forbidden("403", hint="mend the role")
 

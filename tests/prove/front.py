@@ -96,6 +96,7 @@ class Front:
     tenant: StrictTenant
     certificates: Mapping[str, ssl.SSLContext]  # by what is wrong with them; RIGHT is the tenant's
     shift: float = 0.0  # seconds by which somebody has set the wall clock
+    passed: float = 0.0  # seconds that have gone by for the instance and for nobody else
     nameless: bool = False  # the tenant's name can't be resolved now
     renewals: bool = False  # a second sign-in is right, however soon
     met: list[float] = field(
@@ -107,19 +108,19 @@ class Front:
     over: threading.Event = field(default_factory=threading.Event)
     _plans: list[_Plan] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _listener: socket.socket = field(default_factory=socket.socket)
+    _listener: socket.socket = field(init=False)
+    _place: socket.socket = field(default_factory=socket.socket)  # bound, and nobody listens
     _elsewhere: socket.socket = field(default_factory=socket.socket)
 
     def __enter__(self) -> Self:
         """Serve until the block ends."""
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(16)
-        self.port = self._listener.getsockname()[1]
+        # It keeps the port while nobody listens: no other process's server may get it then.
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
+        self.hear()
         self.tenant.host = f"localhost:{self.port}"
         self.tenant.base_url = f"https://{self.tenant.host}"
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
         self._elsewhere.bind(("127.0.0.2", 0))
         self._elsewhere.listen(16)
         self._elsewhere.settimeout(0)
@@ -129,6 +130,7 @@ class Front:
         """Let everything go."""
         self.over.set()
         self.deaf()
+        self._place.close()
         self._elsewhere.close()
 
     @property
@@ -164,8 +166,12 @@ class Front:
         self._listener.close()
 
     def hear(self) -> None:
-        """Listen again, under the same address."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        """Listen, under the same address each time."""
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.listen(16)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -305,6 +311,13 @@ def floods(peer: Peer) -> None:
 def passes(peer: Peer) -> None:
     """The tenant's own answer."""
     peer.send(peer.answer)
+
+
+def outlasts_the_token(peer: Peer) -> None:
+    """The tenant's own answer, when the token that was shown has ended for both sides."""
+    peer.front.passed += peer.front.tenant.knobs.token_life
+    peer.front.tenant.books.expire_tokens()
+    passes(peer)
 
 
 def sends(raw: bytes) -> Deed:

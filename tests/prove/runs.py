@@ -19,7 +19,7 @@ from daemon import Site
 from strict_books import Knobs
 from strict_tenant import StrictTenant
 
-PATIENCE = 15.0  # seconds after which what was awaited will not come
+PATIENCE = 60.0  # seconds after which what was awaited will not come
 STEP = 0.008  # seconds between two looks
 TESTS = Path(__file__).parents[1]
 

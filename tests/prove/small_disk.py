@@ -53,7 +53,7 @@ class SmallDisks:
     def _end(self) -> None:
         if self._holder is not None:
             with suppress(BrokenPipeError):
-                self._holder.communicate(timeout=10)
+                self._holder.communicate(timeout=60)
 
     @property
     def wrapper(self) -> tuple[str, ...]:

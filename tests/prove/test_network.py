@@ -134,6 +134,7 @@ def _patch(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     # A child process for each check would cost more than all the rest of a row.
     monkeypatch.setitem(cast("Any", ProcessChecker.__init__).__kwdefaults__, "small", 1 << 30)
     monkeypatch.setattr(SystemClock, "now", lambda _: time.time() + front.shift)
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: time.monotonic() + front.passed)
     resolve = socket.getaddrinfo
 
     def resolved(host: Any, *args: Any, **more: Any) -> Any:
@@ -264,6 +265,9 @@ async def test_a_call_meets_trouble(
 async def stays_held(this: Between, row: Trouble) -> None:
     """After a restart another drop goes its way, and the held one is as it was."""
     front = this.front
+    this.site.tenant |= SETTINGS  # what was told by a time-out was told
+    this.site.configure()
+    this.it.config = load(this.site.config)
     this.tenant.books.expect_sign_in()
     begun = len(front.uploads)
     async with this.it.running():
@@ -284,7 +288,7 @@ def stop_and_go(daemon: Daemon) -> Deed:
         daemon.send(signal.SIGSTOP)
         if peer.answer:
             peer.send(peer.answer)
-        time.sleep(0.6)  # longer than every time-out: that is the trouble itself
+        time.sleep(1.6)  # longer than every time-out: that is the trouble itself
         daemon.send(signal.SIGCONT)
 
     return deed
@@ -293,8 +297,8 @@ def stop_and_go(daemon: Daemon) -> Deed:
 @pytest.mark.parametrize("at", [At.HALF, At.STORED])
 def test_stopped_for_longer_than_every_time_out(at: At, front: Front, make: Make) -> None:
     """A process that stood still finds its time-outs over: it may doubt, it never sends twice."""
-    after = "300ms" if at is At.STORED else "10s"
-    site = make(connect_timeout="300ms", read_timeout="300ms", upload_timeout=after)
+    after = "1s" if at is At.STORED else "10s"
+    site = make(connect_timeout="1s", read_timeout="1s", upload_timeout=after)
     content = BIG if at is At.HALF else SMALL
     daemon = Daemon(site, front.tenant)
     front.plan(Call.UPLOAD, at, stop_and_go(daemon))

@@ -40,7 +40,7 @@ def signed_in(stack: AsyncExitStack) -> Callable[[Tenant], Awaitable[httpx.Async
 
     async def client_of(tenant: Tenant) -> httpx.AsyncClient:
         base = f"{tenant.base_url}/api/integration"
-        client = httpx.AsyncClient(base_url=base, trust_env=False, verify=NO_TLS, timeout=10)
+        client = httpx.AsyncClient(base_url=base, trust_env=False, verify=NO_TLS, timeout=60)
         await stack.enter_async_context(client)
         info = tenant.info
         answer = await client.post(
@@ -57,7 +57,9 @@ def signed_in(stack: AsyncExitStack) -> Callable[[Tenant], Awaitable[httpx.Async
 @pytest.fixture
 async def http(stack: AsyncExitStack) -> httpx.AsyncClient:
     """A client that knows no credentials."""
-    return await stack.enter_async_context(httpx.AsyncClient(trust_env=False, verify=NO_TLS))
+    return await stack.enter_async_context(
+        httpx.AsyncClient(trust_env=False, verify=NO_TLS, timeout=60)
+    )
 
 
 @pytest.fixture

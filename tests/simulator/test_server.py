@@ -215,4 +215,4 @@ async def test_sigterm_ends_it_well(http: httpx.AsyncClient, tmp_path: Path) -> 
         assert len(info["templates"]["Transaction Upload"]) == 60
         assert (await http.get(info["control_url"] + "/state")).json()["uploads"] == []
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

@@ -17,7 +17,7 @@ Client = Callable[[Tenant], Awaitable[httpx.AsyncClient]]
 Small = Callable[..., bytes]
 SMALL = {"templatename": "Small Transactions"}
 UPLOAD = "/v1/upload/file"
-SHORT = httpx.Timeout(10, read=0.05)
+SHORT = httpx.Timeout(60, read=0.05)
 
 
 async def send(client: httpx.AsyncClient, content: bytes) -> httpx.Response:

@@ -41,7 +41,7 @@ def test_files_are_found_while_the_watcher_is_broken(make: Launch, tenant: Stric
 
 def test_a_file_written_in_bursts_is_taken_whole(launch: Launch, tenant: StrictTenant) -> None:
     """While its size grows it waits; what arrives is the whole file, once."""
-    daemon = launch({"orders": {"settle_time": "300ms"}})
+    daemon = launch({"orders": {"settle_time": "2s"}})  # no pause of a busy machine is as long
     content = table(line(f"L{n}") for n in range(2000))
     with (daemon.site.inbox() / "orders.csv").open("wb", buffering=0) as file:
         file.write(content[:100])

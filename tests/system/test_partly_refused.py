@@ -49,6 +49,7 @@ def test_in_parallel_no_further_part_starts_after_a_refusal(
     """Part 2 is refused while part 1 awaits its answer: part 3 never starts, the rest is as before."""
     tenant.knobs.refuse = "bad"
     wire.plan(Fate.HOLD, naming="p001of003")
+    wire.plan(Fate.FOLLOW, naming="p002of003")  # refused earlier, it would keep part 1 here
     daemon = launch({"orders": {"max_records_per_upload": 3}})
     daemon.site.drop("orders.csv", table(ROWS))
     daemon.wait_for("upload.refused", part=2)

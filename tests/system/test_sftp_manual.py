@@ -113,7 +113,7 @@ def log_in_chroot(host: SftpHost) -> Iterator[socket.socket]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
             log.bind(str(path))
             path.chmod(0o666)
-            log.settimeout(20)
+            log.settimeout(60)
             yield log
     finally:
         shutil.rmtree(path.parent)

@@ -107,7 +107,7 @@ def test_the_service_manager_is_told(make: Launch, tmp_path: Path) -> None:
     daemon.environment["NOTIFY_SOCKET"] = str(address)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
-        manager.settimeout(20)
+        manager.settimeout(60)
         daemon.start()
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=")
         daemon.send(signal.SIGHUP)

@@ -13,6 +13,7 @@ def test_drops_are_sent_in_the_order_of_the_folder(make: Launch, tenant: StrictT
     daemon = make({"came": {}, "named": {"order": "name"}})
     for folder in ("came", "named"):
         daemon.site.drop("b.csv", lines(f"{folder} b"), folder)
+        daemon.site.pass_a_moment()
         daemon.site.drop("a.csv", lines(f"{folder} a"), folder)
     daemon.start()
     for folder in ("came", "named"):
@@ -100,6 +101,6 @@ def test_a_folder_that_stops_goes_on_when_a_person_resumes_it(
     words = ["resume", "orders", "--reason", "corrected by hand"]
     command = [sys.executable, "-m", "revsyncd", *words, "--config", str(daemon.site.config)]
     environment = daemon.whole_environment()
-    subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True)
+    subprocess.run(command, check=True, timeout=60, env=environment, capture_output=True)
     assert daemon.settled("2.csv").ending == ("done", "staged")
     assert sent(tenant) == ["L3", "L2"]

@@ -189,5 +189,5 @@ class Head:
             temporary.replace(self.path)
             sync_directory(self.path.parent)
         except OSError as error:
-            hint = "Free space under `root`, or mend the disk; work goes on by itself."
+            hint = f"Free space or mend the disk that holds {self.path.parent}; work goes on by itself."
             raise NoSpace(f"{self.path} can't be written: {error.strerror}", hint=hint) from error
