@@ -99,6 +99,7 @@ async def run_daemon(path: Path, make_listener: MakeListener) -> int:
     `make_listener` is called where `[http]` is configured, and not before.
     """
     memory.one_heap()
+    memory.set_apart_what_stays()
     # First of all: who asks to stop while the ledger is opened is heard as soon as there is order.
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         config = load(path)
