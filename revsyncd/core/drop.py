@@ -249,6 +249,10 @@ class Drop:
         """The same drop with other values."""
         return replace(self, **changes)
 
+    def with_news(self) -> Self:
+        """After a part of it became something else: a held one's report says less than is known now."""
+        return self.evolve(filed=False) if self.state is State.HELD else self
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         return asdict(self)

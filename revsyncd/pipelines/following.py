@@ -126,10 +126,6 @@ class Following:
         elif state is PartState.IN_DOUBT:
             log.warning("upload.in_doubt", **facts, reason=doubt, error=reading.message)
         await self._concluding.advance(part.drop)
-        after = register.drop(part.drop)
-        # Held as before; but its report says less than is known now.
-        if after.state is State.HELD and after.filed:
-            await register.note(part.drop, filed=False)
 
     def _timed_out(self, drop: Drop, part: Part) -> bool:
         folder = self._instance.folder(drop)

@@ -145,14 +145,12 @@ class Register:
         return self._keep_part(part)
 
     async def settle_part(self, drop: str, number: int, state: PartState, **changes: Any) -> Part:
-        """Record what became of a part."""
+        """Record what became of a part; the report of a held drop is to be written again."""
+        current = self._drops[drop]
         part = await self.ledger.run(
-            self.ledger.drops.settle_part,
-            self._drops[drop],
-            self._part(drop, number),
-            state,
-            **changes,
+            self.ledger.drops.settle_part, current, self._part(drop, number), state, **changes
         )
+        self._keep(self._drops[drop].with_news())
         return self._keep_part(part)
 
     def refresh(self, drop: Drop) -> None:

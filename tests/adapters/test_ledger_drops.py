@@ -206,6 +206,18 @@ def test_a_held_drop_is_proven_when_it_is_filed(ledger: Ledger) -> None:
     assert json.loads(head.read_text())["head"] == ledger.book.head()[0] > before
 
 
+@pytest.mark.parametrize(("state", "filed"), [(State.HELD, False), (State.ACCEPTED, True)])
+def test_news_of_a_held_drop_want_a_new_report(
+    ledger: Ledger, state: State, *, filed: bool
+) -> None:
+    """In one step with the news: whoever is killed behind it would else leave the old report for good."""
+    drop = bring(ledger, a_drop(), parts_in(S.ACCEPTED, S.IN_DOUBT), state)
+    drop = ledger.drops.note(drop, filed=True)
+    (part, _) = ledger.drops.parts(drop.drop)
+    ledger.drops.settle_part(drop, part, S.STAGED)
+    assert ledger.drops.get(drop.drop) == drop.evolve(filed=filed)
+
+
 # -- a plan and a plan anew ----------------------------------------------------------------------
 
 

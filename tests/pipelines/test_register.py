@@ -129,6 +129,9 @@ async def test_a_drop_is_always_as_the_ledger_has_it(ledger: Ledger, register: R
         lambda: register.settle_part(number, 1, S.ACCEPTED, request_id=7),
         lambda: register.release(number, 2),
         lambda: register.settle_part(number, 2, S.STAGED),
+        lambda: register.move(number, Event.SET_ASIDE),
+        lambda: register.note(number, filed=True),
+        lambda: register.settle_part(number, 1, S.STAGED),
     ]
     for step in steps:
         register.changed = Wake()

@@ -252,10 +252,12 @@ class Drops:
         return released
 
     def settle_part(self, drop: Drop, part: Part, state: PartState, **changes: Any) -> Part:
-        """Record what became of a part."""
+        """Record what became of a part, and of the drop what `with_news` says."""
         settled = part.become(state, **changes)
         facts = {"from": part.state, "to": state, **changes}
         with self._book.writing():
+            if (told := drop.with_news()) != drop:
+                self._store(told)
             self._store_part(drop, settled)
             self._book.remember(self._now(), state, facts, drop.drop, part.part)
         return settled
