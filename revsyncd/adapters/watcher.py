@@ -52,7 +52,12 @@ async def watch(inboxes: Sequence[Path], nudge: Nudge) -> None:
 async def _watch_once(inboxes: Sequence[Path], nudge: Nudge, stop: threading.Event) -> None:
     """Watch the inboxes that are there, until another set of them is."""
     present = _present(inboxes)
-    backend = _begin(present)
+    try:
+        backend = _begin(present)
+    except WatcherBroken:
+        if _present(inboxes) != present:
+            return  # one went away in between
+        raise
     limiter = CapacityLimiter(1)  # of its own: waiting must not take a thread from those who work
     wait = partial(_wait, backend, present, stop)
     changed = frozenset(inboxes)

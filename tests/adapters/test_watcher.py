@@ -1,6 +1,6 @@
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -177,3 +177,21 @@ async def test_a_watch_that_can_not_begin_says_why(tmp_path: Path) -> None:
     error = await raised_by(watch([inbox], Nudges()))
     assert "can't be watched" in error.message
     assert "max_user_watches" in error.hint
+
+
+async def test_an_inbox_that_goes_away_while_the_watch_begins_breaks_nothing(
+    inboxes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at what is there and the watch on it: it is begun again on what is left."""
+    gone, stays = inboxes
+    begin = watcher._begin
+
+    def too_late(present: Iterable[Path]) -> object:
+        if gone.exists():
+            gone.rmdir()
+        return begin(present)
+
+    monkeypatch.setattr(watcher, "_begin", too_late)
+    async with watching(gone, stays) as nudges:
+        write(stays)
+        await nudges.of(stays)
