@@ -192,19 +192,27 @@ class Prover:
 
     def _unescape(self, text: str, cells: list[str]) -> None:
         """Give the cells back what was escaped in them."""
-        begin = index = 0
-        while (at := text.find(ESCAPE, begin)) >= 0:
-            index += text.count(self._delimiter, begin, at)
-            cells[index] = (
-                cells[index]
-                .replace(_DELIMITER, self._delimiter)
-                .replace(_NEWLINE, "\n")
-                .replace(_RETURN, "\r")
-                .replace(_QUOTE, '"')
-            )
-            begin = text.find(self._delimiter, at)
-            if begin < 0:
-                break
+        for place in self._escaped_columns(text):
+            column = cells[place :: self._width + 1]
+            cells[place :: self._width + 1] = [
+                self._unescaped(cell) if ESCAPE in cell else cell for cell in column
+            ]
+
+    def _escaped_columns(self, text: str) -> set[int]:
+        """Where in their records the cells stand in which something was escaped: mostly in few places."""
+        found: set[int] = set()
+        at = text.find(ESCAPE)
+        while at >= 0:
+            begin = text.rfind(END, 0, at) + 1
+            # A delimiter stands before each record but the first: the END before it was cut off like a cell.
+            found.add(text.count(self._delimiter, begin, at) - (begin > 0))
+            behind = text.find(self._delimiter, at)
+            at = text.find(ESCAPE, behind) if behind >= 0 else -1
+        return found
+
+    def _unescaped(self, cell: str) -> str:
+        plain = cell.replace(_DELIMITER, self._delimiter).replace(_NEWLINE, "\n")
+        return plain.replace(_RETURN, "\r").replace(_QUOTE, '"')
 
 
 def _undoubled(cells: list[str]) -> str:
