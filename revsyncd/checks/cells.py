@@ -1,6 +1,7 @@
 """One column's cells: which break what is asked of them, judged once per distinct value."""
 
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from revsyncd.checks.blocks import Rows
@@ -18,8 +19,10 @@ from revsyncd.checks.numbers import NumberForm
 from revsyncd.core.dates import DateMask
 from revsyncd.core.template import ColumnType
 
-REMEMBERED = 4_000
-"""Distinct good values kept per column; beyond, they are forgotten and judged anew."""
+REMEMBERED = 16_000
+"""Distinct good values kept per family of columns; beyond, they are forgotten and judged anew."""
+
+_FEW = 64  # values: of so few, many are new in any column
 
 _LONGEST_REMEMBERED = 64
 
@@ -52,6 +55,26 @@ class Oddity:
         )
 
 
+class Good:
+    """Distinct values found good by columns of which the same is asked."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: set[str] = set()
+
+    def unknown(self, *columns: Sequence[str]) -> set[str]:
+        """The distinct values of these columns that are not known to be good."""
+        return set().union(*columns) - self._known
+
+    def add(self, values: set[str]) -> None:
+        """Remember values, if they are neither long nor so many that none of them will come again."""
+        if len(values) > REMEMBERED // 16:
+            return
+        if len(self._known) + len(values) > REMEMBERED:
+            self._known.clear()
+        self._known.update(v for v in values if len(v) <= _LONGEST_REMEMBERED)
+
+
 class ColumnCheck:
     """Checks one column, block by block."""
 
@@ -62,33 +85,19 @@ class ColumnCheck:
         self._judges = judges_of(ask, numbers, dates, is_on)
         self._is_text = ask.type is ColumnType.CHARACTER
         self._is_number = ask.type is ColumnType.NUMBER
-        self._good: set[str] = set()
+        self.good = Good()
         self.mostly_new = False  # whether most values of the last block had not been seen before
 
     @property
     def asks(self) -> Hashable:
-        """Equal for two checks of which the same is asked as long as nothing is odd."""
-        return self._ask.type, self._ask.required, tuple(self._ask.allowed)
+        """Equal for two checks of which the same is asked, but for how long a text may be."""
+        of_tenant = bool(self._ask.name)  # of columns that the tenant does not know, less is asked
+        return self._ask.type, self._ask.required, tuple(self._ask.allowed), of_tenant
 
     @property
     def only_if_odd(self) -> bool:
         """Whether nothing is asked of the column but what `Oddity` can tell for a whole block."""
         return self._is_text and not self._ask.required and not self._ask.allowed
-
-    def all_good(self, columns: Sequence[Sequence[str]]) -> bool:
-        """Whether nothing is wrong in several columns of which the same is asked, in no odd block.
-
-        False only means that each must be looked at.
-        """
-        new = set().union(*columns) - self._good
-        if not new:
-            return True
-        if len(new) * 2 > len(columns[0]):
-            return False
-        if not self._surely_good(new, odd=False) and self._judge_all(new):
-            return False
-        self._remember(new)
-        return True
 
     def find(self, rows: Rows, index: int, *, odd: bool) -> list[Found]:
         """Every cell of the column at `index` that breaks a rule, in order.
@@ -98,14 +107,14 @@ class ColumnCheck:
         if not odd and self.only_if_odd:
             return []
         values = rows.column(index)
-        if self.mostly_new and self._surely_good(values, odd=odd):
+        if self.mostly_new and self.surely_good(values, odd=odd):
             return []
-        new = set(values) - self._good
-        self.mostly_new = len(new) * 2 > len(values)
+        new = self.good.unknown(values)
+        self.mostly_new = len(new) * 2 > max(len(values), _FEW)
         if not new:
             return []
-        bad = {} if self._surely_good(new, odd=odd) else self._judge_all(new)
-        self._remember(new - bad.keys())
+        bad = {} if self.surely_good(new, odd=odd) else self.judge_all(new)
+        self.good.add(new - bad.keys())
         if not bad:
             return []
         return [Found(row, bad[value]) for row, value in enumerate(values) if value in bad]
@@ -117,11 +126,12 @@ class ColumnCheck:
                 return finding
         return None
 
-    def _judge_all(self, values: Iterable[str]) -> dict[str, Finding]:
+    def judge_all(self, values: Iterable[str]) -> dict[str, Finding]:
+        """What is wrong with each of these values that is not good."""
         found = ((value, self.judge(value)) for value in values)
         return {value: finding for value, finding in found if finding is not None}
 
-    def _surely_good(self, values: Collection[str], *, odd: bool) -> bool:
+    def surely_good(self, values: Collection[str], *, odd: bool) -> bool:
         """A quick word on many values at once; False means only that each must be looked at."""
         if self._ask.allowed or (self._ask.required and not all(map(str.strip, values))):
             return False
@@ -130,21 +140,16 @@ class ColumnCheck:
             return short and self._numbers.all_good(values)
         return self._is_text and not odd
 
-    def _remember(self, values: set[str]) -> None:
-        if len(values) > REMEMBERED // 4:  # a column of ids: none of them will come again
-            return
-        if len(self._good) + len(values) > REMEMBERED:
-            self._good.clear()
-        self._good.update(v for v in values if len(v) <= _LONGEST_REMEMBERED)
-
 
 class Family:
     """Columns of which the same is asked: looked at together as long as nothing is wrong in any."""
 
     def __init__(self, checks: dict[int, ColumnCheck]) -> None:
-        """`checks` is column -> its check."""
+        """`checks` is column -> its check. What is good for one of them is so for all."""
         self._checks = checks
         self._any = next(iter(checks.values()))
+        for check in checks.values():
+            check.good = self._any.good
 
     def find(self, rows: Rows, *, odd: bool) -> dict[tuple[int, int], Finding]:
         """(row, column) -> what is wrong there; `odd` as in `ColumnCheck.find`."""
@@ -152,14 +157,30 @@ class Family:
             return self._find_in(self._checks, rows, odd=True)
         if self._any.only_if_odd:
             return {}
-        few = [rows.column(index) for index, check in self._checks.items() if not check.mostly_new]
-        if not few or not self._any.all_good(few):
-            return self._find_in(self._checks, rows, odd=False)
-        return self._find_in(
-            {index: check for index, check in self._checks.items() if check.mostly_new},
-            rows,
-            odd=False,
-        )
+        often_new = {index: check for index, check in self._checks.items() if check.mostly_new}
+        often_known = self._checks.keys() - often_new
+        found: dict[tuple[int, int], Finding] = {}
+        if not self._are_known([rows.column(index) for index in often_known]):
+            known = {index: self._checks[index] for index in sorted(often_known)}
+            found |= self._find_in(known, rows, odd=False)
+        if often_new and not self._are_good([rows.column(index) for index in often_new]):
+            found |= self._find_in(often_new, rows, odd=False)
+        return found
+
+    def _are_known(self, columns: list[Sequence[str]]) -> bool:
+        """Whether only values stand in these columns that are good, at most half of them new."""
+        new = self._any.good.unknown(*columns)
+        if not new:
+            return True
+        if len(new) * 2 > len(columns[0]):
+            return False
+        if not self._any.surely_good(new, odd=False) and self._any.judge_all(new):
+            return False
+        self._any.good.add(new)
+        return True
+
+    def _are_good(self, columns: list[Sequence[str]]) -> bool:
+        return self._any.surely_good(list(chain.from_iterable(columns)), odd=False)
 
     def _find_in(
         self, checks: dict[int, ColumnCheck], rows: Rows, *, odd: bool

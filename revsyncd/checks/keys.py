@@ -5,6 +5,7 @@ equal is settled by reading the file once more, and a file without candidates is
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -57,17 +58,14 @@ class Keys:
         """Every hash that came more than once."""
         found = array("Q")
         for bucket in self._buckets:
-            found.extend(_repeated(bucket))
+            if len(set(bucket)) < len(bucket):
+                found.extend(_repeated(bucket))
         return found
 
 
 def _repeated(bucket: Sequence[int]) -> Iterator[int]:
-    before = last = None
-    for hashed in sorted(bucket):
-        if hashed == before and hashed != last:
-            yield hashed & _MASK
-            last = hashed
-        before = hashed
+    counts = Counter(bucket)
+    return (hashed & _MASK for hashed, count in counts.items() if count > 1)
 
 
 def batches_of(candidates: dict[int, Sequence[int]]) -> Iterator[dict[int, frozenset[int]]]:

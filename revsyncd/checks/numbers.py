@@ -11,7 +11,6 @@ _PLAIN = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _NINES = str.maketrans("012345678", "999999999")
 _DIGITS = b"0123456789"
 _WITHOUT_DIGITS = {b"", b".", b"-", b"-."}  # what is left of an empty cell and of plain numbers
-_DIGITLESS = ("\n.\n", "\n-\n", "\n-.\n")
 
 
 def is_plain(text: str) -> bool:
@@ -19,20 +18,23 @@ def is_plain(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None
 
 
-def all_plain(values: Collection[str]) -> bool:
-    """Whether each of `values` is surely empty or a plain number; False only means "look closer".
+def are_plain(text: str, count: int) -> bool:
+    """Whether `count` texts, joined by newlines, are surely empty or plain numbers; False means "look closer".
 
     With the digits taken out of all of them at once, few distinct rests remain to be looked at. What
     these do not show is proven apart: that a minus leads, and that there was a digit.
     """
-    text = "\n".join(values)
-    if not text.isascii() or text.count("\n") >= len(values) > 0:  # one has a newline in it
+    if not text.isascii() or text.count("\n") >= count > 0:  # one has a newline in it
         return False
     rests = set(text.encode().translate(None, _DIGITS).split(b"\n"))
-    if not rests <= _WITHOUT_DIGITS:
-        return False
+    if rests == {b""}:
+        return True
     framed = f"\n{text}\n"
-    return framed.count("\n-") == text.count("-") and not any(odd in framed for odd in _DIGITLESS)
+    if not rests <= _WITHOUT_DIGITS or "\n.\n" in framed:
+        return False
+    return "-" not in text or (
+        framed.count("\n-") == text.count("-") and "\n-\n" not in framed and "\n-.\n" not in framed
+    )
 
 
 class NumberForm:
@@ -54,7 +56,7 @@ class NumberForm:
     def all_good(self, values: Collection[str]) -> bool:
         """Whether each of `values` is surely empty or a number; False only means "look closer"."""
         if self.is_plain:
-            return all_plain(values)
+            return are_plain("\n".join(values), len(values))
         text = "\n".join(values)
         if text.count("\n") != len(values) - 1:  # one has a newline in it
             return False

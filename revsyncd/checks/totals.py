@@ -1,13 +1,13 @@
 """Control totals: exact decimal sums over the readable records, over the file and by combination of values."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
 from functools import reduce
-from itertools import compress
+from itertools import compress, repeat
+from typing import Any, NamedTuple
 
-from revsyncd.checks.numbers import all_plain, is_plain
+from revsyncd.checks.numbers import are_plain, is_plain
 
 MOST_GROUPS = 10_000
 """Combinations that are told apart; what comes beyond is summed under `OTHERS`, so memory stays bounded."""
@@ -31,34 +31,21 @@ def written(total: Decimal) -> str:
     return format(total or abs(total), "f")
 
 
-@dataclass(frozen=True, slots=True)
-class Addends:
+class Addends(NamedTuple):
     """A block of one column's numbers; `left_out` cells, which are no numbers, count as zero.
 
-    Where all have the same count of decimals they are integers at that `scale`; else Decimals.
+    Where all have the same count of decimals they are integers at that `scale`; else Decimals, without one.
     """
 
-    integers: Sequence[int] = ()
-    scale: int = 0
-    decimals: Sequence[Decimal] = ()
+    values: Sequence[Any]
+    scale: int | None = None
     left_out: int = 0
 
-    def total(self) -> Decimal:
-        """Their exact sum."""
-        return reduce(_EXACT.add, self.decimals, self._scaled(sum(self.integers)))
-
-    def by_key(self, keys: Sequence[Key]) -> dict[Key, Decimal]:
-        """The exact sum for each key, given as one key a number."""
-        whole: defaultdict[Key, int] = defaultdict(int)
-        for key, integer in zip(keys, self.integers, strict=False):  # either these or the others
-            whole[key] += integer
-        sums = {key: self._scaled(integer) for key, integer in whole.items()}
-        for key, decimal in zip(keys, self.decimals, strict=False):
-            sums[key] = _EXACT.add(sums.get(key, _ZERO), decimal)
-        return sums
-
-    def _scaled(self, integer: int) -> Decimal:
-        return Decimal(integer).scaleb(-self.scale, _EXACT)
+    def sum_of(self, values: Iterable[Any]) -> Decimal:
+        """The exact sum of some of the values."""
+        if self.scale is None:
+            return reduce(_EXACT.add, values, _ZERO)
+        return Decimal(sum(values)).scaleb(-self.scale, _EXACT)
 
 
 def addends(values: Sequence[str]) -> Addends:
@@ -73,7 +60,7 @@ def _at_one_scale(values: Sequence[str]) -> Addends | None:
     first = next(filter(None, values), "")
     scale = len(first.partition(".")[2])
     points = {v[-scale - 1 : -scale] for v in values if v} if scale else {"."}
-    if points != {"."} or (not scale and "." in text) or not all_plain(values):
+    if points != {"."} or (not scale and "." in text) or not are_plain(text, len(values)):
         return None
     digits = text.replace(".", "").split("\n")
     if "" in digits:
@@ -87,7 +74,7 @@ def _as_decimals(values: Sequence[str]) -> Addends:
         Decimal(value) if is_good else _ZERO for value, is_good in zip(values, good, strict=True)
     ]
     left_out = sum(1 for value in compress(values, (not is_good for is_good in good)) if value)
-    return Addends(decimals=numbers, left_out=left_out)
+    return Addends(numbers, left_out=left_out)
 
 
 class Sum:
@@ -102,7 +89,7 @@ class Sum:
         """Add a block; gives what was added."""
         added = addends(values)
         self.left_out += added.left_out
-        self.value = _EXACT.add(self.value, added.total())
+        self.value = _EXACT.add(self.value, added.sum_of(added.values))
         return added
 
 
@@ -126,14 +113,15 @@ class Totals:
         added = [s.add(cells) for s, cells in zip(self.sums.values(), columns, strict=True)]
         if not self._by:
             return
-        counts = Counter(keys)
-        if len(counts) == 1:  # neighbours are often alike
-            (key,) = counts
-            self._add_to_group(key, len(keys), [a.total() for a in added])
-            return
-        parts = [a.by_key(keys) for a in added]
-        for key, records in counts.items():
-            self._add_to_group(key, records, [sums[key] for sums in parts])
+        grouped: defaultdict[Key, list[Sequence[Any]]] = defaultdict(list)
+        numbers = zip(*(a.values for a in added), strict=True) if added else repeat((), len(keys))
+        for key, row in zip(keys, numbers, strict=True):
+            grouped[key].append(row)
+        for key, rows in grouped.items():
+            sums = [
+                a.sum_of(column) for a, column in zip(added, zip(*rows, strict=True), strict=True)
+            ]
+            self._add_to_group(key, len(rows), sums)
 
     def merge(self, other: "Totals") -> None:
         """Add what another one has summed of the same columns."""
