@@ -153,6 +153,8 @@ class Proven:
     def may_be_long(self) -> bool:
         """See `Rows`."""
         text = self._proof.text
+        if self._proof.longest > _LONG:
+            return True
         near = _from_edge_to_edge(self._proof.edge).match(text)
         return near is None or len(text) - near.end() > _LONG
 

@@ -25,8 +25,9 @@ class Proof(NamedTuple):
 
     `cells` are those of each record and an END, but for the last END; `lines` the physical lines.
     `text` is what was searched for cells: each of them has `edge` before and behind it, but the first
-    and the last. `clean` has no quotes, and what they covered is escaped; empty where every cell is
-    quoted.
+    and the last. In it a quote may be doubled, which is an edge too; no cell with a quote has more than
+    `longest` characters. `clean` has no quotes, and what they covered is escaped; empty where every cell
+    is quoted.
     """
 
     raw: str
@@ -36,6 +37,7 @@ class Proof(NamedTuple):
     text: str
     edge: str
     clean: str
+    longest: int = 0
 
 
 class Prover:
@@ -48,6 +50,7 @@ class Prover:
         self._end = f"{delimiter}{END}{delimiter}"
         self._quoted_delimiter = f'"{delimiter}"'
         self._quoted_end = f'"{delimiter}"{END}"{delimiter}"'
+        self._quoted: set[int] = set()  # columns that had quotes in their cells
 
     def prove(self, text: str) -> tuple[Proof | None, bool]:
         """The longest prefix of whole records that can be proven, and whether a fault stands behind it.
@@ -81,16 +84,41 @@ class Prover:
         cut, records, cells = body, 1, [""]
         for line_end in ('"\r\n"', '"\n"') if "\r" in body else ('"\n"',):
             if not self._ends_stand_right(cells, records):
-                cut, found = _replaced(cut, line_end, self._quoted_end)
-                records += found
+                lines_of_cut = cut.split(line_end)
+                cut = self._quoted_end.join(lines_of_cut)
+                records += len(lines_of_cut) - 1
                 cells = cut.split(self._quoted_delimiter)
         if not self._ends_stand_right(cells, records):
             return None
         lines = records + (cut.count("\n") if "\n" in cut else 0)
-        if raw.count('"') == 2 * self._width * records:
+        quotes = raw.count('"') - 2 * self._width * records
+        if not quotes:
             return Proof(raw, cells, records, lines, raw, '"', "")
-        text = _undoubled(cells)
-        return Proof(raw, cells, records, lines, text, ESCAPE, "") if text else None
+        if not self._undouble(cells, quotes):
+            return None
+        longest = max(
+            len(cell) for place in self._quoted for cell in cells[place :: self._width + 1]
+        )
+        return Proof(raw, cells, records, lines, raw, '"', "", longest)
+
+    def _undouble(self, cells: list[str], quotes: int) -> bool:
+        """Make one of each doubled quote in the cells, which hold so many; False if one is not doubled.
+
+        Quotes stand mostly in the columns in which they stood before: where these have all of them, no
+        other needs a look.
+        """
+        stride = self._width + 1
+        for places in (self._quoted, range(self._width)):
+            counts = {place: "".join(cells[place::stride]).count('"') for place in places}
+            if sum(counts.values()) == quotes:
+                break
+        for place in (place for place, count in counts.items() if count):
+            self._quoted.add(place)
+            column = cells[place::stride]
+            if any('"' in cell.replace('""', "") for cell in column):
+                return False
+            cells[place::stride] = [cell.replace('""', '"') for cell in column]
+        return True
 
     def _first_fault(self, pieces: list[str]) -> int:
         """The index of the first piece outside of quotes that is not as it must be; else their count."""
@@ -213,24 +241,6 @@ class Prover:
     def _unescaped(self, cell: str) -> str:
         plain = cell.replace(_DELIMITER, self._delimiter).replace(_NEWLINE, "\n")
         return plain.replace(_RETURN, "\r").replace(_QUOTE, '"')
-
-
-def _undoubled(cells: list[str]) -> str:
-    """Make one quote of each doubled one; gives the cells as they were with ESCAPEs between.
-
-    Empty if there are quotes that are not doubled.
-    """
-    text = ESCAPE.join(cells)
-    begin = index = 0
-    while (at := text.find('"', begin)) >= 0:
-        index += text.count(ESCAPE, begin, at)
-        if '"' in cells[index].replace('""', ""):
-            return ""
-        cells[index] = cells[index].replace('""', '"')
-        begin = text.find(ESCAPE, at)
-        if begin < 0:
-            break
-    return text
 
 
 def _replaced(text: str, old: str, new: str) -> tuple[str, int]:

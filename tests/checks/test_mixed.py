@@ -115,7 +115,7 @@ def test_a_hint_that_denies_is_certain(text: str, size: int, wanted: str) -> Non
         assert block.may_begin(wanted) or not any(cell.startswith(wanted) for cell in cells)
 
 
-@pytest.mark.parametrize("piece", ["x,\n", '"'])
+@pytest.mark.parametrize("piece", ["x,\n", '"', 'twelve words"'])
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("length", [240, 241, 242, 500])
 @pytest.mark.parametrize("before", [0, 1, 119, 120, 121])

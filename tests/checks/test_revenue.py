@@ -191,6 +191,21 @@ def test_what_refuses_a_whole_upload_is_an_error(
     assert found == ([(*expected, repeat + 1, repeat + 2, "error")] if expected else [])
 
 
+@pytest.mark.parametrize("repeat", [0, 40])
+def test_what_passes_in_a_column_unknown_to_the_tenant_does_not_pass_in_another(
+    examine: Examine, repeat: int
+) -> None:
+    """The same value, the same type, both required: only one of them is read by the tenant."""
+    text = ",".join(("Own", *NAMED.labels)) + "\r\n"
+    text += "".join("a," + GOOD.format(n=n) for n in range(repeat))
+    text += "=1,x,a,,1,\r\n" + "a,y,=1,,1,\r\n"
+    rules = Rules(required=("Own", "Text"))
+    found = examine(text, rules, mapping=NAMED).problems
+    assert [(p.code, p.column, p.record) for p in found if p.code != "header.unknown"] == [
+        ("revenue.603", "Text", repeat + 2)
+    ]
+
+
 def test_english_is_asked_for_only_where_configured(examine: Examine) -> None:
     """709 is off until the folder says that its tenant forbids other letters."""
     text = ",".join(NAMED.labels) + "\r\n" + GOOD.format(n=1) * 1 + "2,Zo\xeb,,1,\r\n"

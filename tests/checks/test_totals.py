@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revsyncd.checks import totals
+from revsyncd.checks.numbers import is_plain
 from revsyncd.checks.totals import OTHERS, Totals, written
 
 
@@ -15,6 +16,16 @@ def test_totals_are_exact(numbers: list[Decimal]) -> None:
     total.add([[format(number, "f") for number in numbers]], [])
     scaled = sum(int(Decimal(format(n, "f") + "e4")) for n in numbers)
     assert int(Decimal(total.totals()["N"] + "e4")) == scaled
+
+
+@given(st.lists(st.text("0123456789.-+_ e\u0665", max_size=5), max_size=9))
+def test_the_quick_way_to_a_total_is_exact(texts: list[str]) -> None:
+    """A column of one scale is summed as integers: what is no plain number is left out there too."""
+    total = Totals(["N"], [])
+    total.add([texts], [])
+    numbers = [Decimal(text) for text in texts if is_plain(text)]
+    assert Decimal(total.totals()["N"]) == sum(numbers)
+    assert total.unsummed().get("N", 0) == sum(1 for text in texts if text) - len(numbers)
 
 
 def test_forty_digits_and_eleven_decimals_lose_nothing() -> None:
@@ -43,6 +54,13 @@ def test_totals_by_combination() -> None:
         {"Curr": "EUR", "Type": "SO", "records": 1, "N": "2", "M": "0"},
         {"Curr": "USD", "Type": "SO", "records": 2, "N": "1", "M": "1.5"},
     )
+
+
+def test_combinations_are_counted_where_nothing_is_summed() -> None:
+    """The records of each are told."""
+    total = Totals([], ["Curr"])
+    total.add([], [("USD",), ("EUR",), ("USD",)])
+    assert total.totals_by() == ({"Curr": "EUR", "records": 1}, {"Curr": "USD", "records": 2})
 
 
 def test_combinations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
