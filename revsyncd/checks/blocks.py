@@ -37,6 +37,9 @@ class Rows(Protocol):
     def column(self, index: int) -> Sequence[str]:
         """A column's cells."""
 
+    def differing(self, index: int) -> Sequence[str]:
+        """A column's cells; one of them if all are alike."""
+
     def may_hold(self, text: str) -> bool:
         """Whether `text`, without delimiter, quote or newline, may stand in some cell; False is certain."""
 
@@ -75,6 +78,10 @@ class HandRead:
         """A column's cells."""
         return self._columns[index]
 
+    def differing(self, index: int) -> Sequence[str]:
+        """A column's cells; one of them if all are alike."""
+        return _differing(self._columns[index])
+
     def may_hold(self, text: str) -> bool:  # noqa: ARG002  (see Rows)
         """See `Rows`."""
         return True
@@ -95,6 +102,7 @@ class Proven:
         self._line = line
         self._stride = (len(proof.cells) + 1) // proof.records
         self._columns: dict[int, list[str]] = {}
+        self._differing: dict[int, Sequence[str]] = {}
 
     def __len__(self) -> int:
         return self._proof.records
@@ -138,6 +146,12 @@ class Proven:
             self._columns[index] = self._proof.cells[index :: self._stride]
         return self._columns[index]
 
+    def differing(self, index: int) -> Sequence[str]:
+        """A column's cells; one of them if all are alike."""
+        if index not in self._differing:
+            self._differing[index] = _differing(self.column(index))
+        return self._differing[index]
+
     def may_hold(self, text: str) -> bool:
         """See `Rows`."""
         return text[-1] in self._proof.text and text in self._proof.text
@@ -166,3 +180,10 @@ class Proven:
     def _lines_before(self) -> list[int]:
         """For each record, how many physical lines the earlier ones take."""
         return list(accumulate((text.count("\n") + 1 for text in self._texts), initial=0))
+
+
+def _differing(cells: Sequence[str]) -> Sequence[str]:
+    first = cells[0]  # few looks tell most columns of which the cells differ
+    if cells[-1] == first == cells[len(cells) // 2] and cells.count(first) == len(cells):
+        return cells[:1]
+    return cells

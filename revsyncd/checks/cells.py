@@ -160,19 +160,19 @@ class Family:
         often_new = {index: check for index, check in self._checks.items() if check.mostly_new}
         often_known = self._checks.keys() - often_new
         found: dict[tuple[int, int], Finding] = {}
-        if not self._are_known([rows.column(index) for index in often_known]):
+        if not self._are_known([rows.differing(index) for index in often_known], len(rows)):
             known = {index: self._checks[index] for index in sorted(often_known)}
             found |= self._find_in(known, rows, odd=False)
         if often_new and not self._are_good([rows.column(index) for index in often_new]):
             found |= self._find_in(often_new, rows, odd=False)
         return found
 
-    def _are_known(self, columns: list[Sequence[str]]) -> bool:
-        """Whether only values stand in these columns that are good, at most half of them new."""
+    def _are_known(self, columns: list[Sequence[str]], records: int) -> bool:
+        """Whether only values stand in these columns that are good, and few of them are new."""
         new = self._any.good.unknown(*columns)
         if not new:
             return True
-        if len(new) * 2 > len(columns[0]):
+        if len(new) * 2 > records:
             return False
         if not self._any.surely_good(new, odd=False) and self._any.judge_all(new):
             return False

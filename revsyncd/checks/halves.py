@@ -23,7 +23,7 @@ from revsyncd.checks.totals import Totals
 WORTH = 8 << 20
 """Bytes from which a second process pays."""
 
-_SHARE = 0.48  # of the file, for the first process: it also reads the rest for the hash
+_SHARE = 0.475  # of the file, for the first process: it also reads the rest for the hash
 _WINDOW = 1 << 18
 _ONE_BYTE_NEWLINES = ("utf-8", "utf-8-sig", "windows-1252", "latin-1")
 

@@ -59,11 +59,11 @@ class _Group:
         varying: list[Sequence[Any]] = []
         fixed: list[Any] = []
         for place, filled in self.columns:
-            cells = rows.column(place)
-            if filled and all(cells):
-                fixed.append(True)
-            elif _are_alike(cells):
+            cells = rows.differing(place)
+            if len(cells) == 1:
                 fixed.append(bool(cells[0]) if filled else cells[0])
+            elif filled and all(cells):
+                fixed.append(True)
             else:
                 fixed.append(_VARIES)
                 varying.append(list(map(bool, cells)) if filled else cells)
@@ -121,7 +121,7 @@ class RowChecks:
 
     def _types_in(self, rows: Rows) -> set[str]:
         place = self._places.get("type")
-        return set() if place is None else {t.strip().upper() for t in set(rows.column(place))}
+        return set() if place is None else {t.strip().upper() for t in set(rows.differing(place))}
 
     def _grouped(self, rules: Iterable[RowRule]) -> list[_Group]:
         """The rules that apply, grouped by the cells at which they look."""
@@ -199,12 +199,6 @@ def _places_of_fields(places: dict[str, int]) -> dict[str, int]:
 
 def _are_short(cells: Iterable[Any]) -> bool:
     return all(not isinstance(cell, str) or len(cell) <= _LONGEST_REMEMBERED for cell in cells)
-
-
-def _are_alike(cells: Sequence[str]) -> bool:
-    """Whether all are the same text; few looks tell most columns that are not."""
-    first = cells[0]
-    return cells[-1] == first == cells[len(cells) // 2] and cells.count(first) == len(cells)
 
 
 def _find(group: _Group, rows: Rows) -> Iterator[RowFinding]:

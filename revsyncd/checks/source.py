@@ -138,7 +138,7 @@ class Source:
 
     @property
     def sha256(self) -> str:
-        """The hash, in hex, of the bytes read so far."""
+        """The hash, in hex, of the bytes read so far; of a second half there is none."""
         return self._hash.hexdigest()
 
     def encode(self, text: str) -> bytes:
@@ -174,7 +174,8 @@ class Source:
         if self.size < self.stop:
             wanted = min(wanted, self.stop - self.size)
         data = file.read(wanted)
-        self._hash.update(data)
+        if not self._begin:
+            self._hash.update(data)
         if self._witness is not None:
             self._witness.see(data, final=not data)
         self.size += len(data)
