@@ -6,7 +6,7 @@ from functools import cache, cached_property
 from itertools import accumulate
 from typing import Protocol
 
-from revsyncd.checks.proof import ESCAPE, Proof, records_of
+from revsyncd.checks.proof import Proof, records_of
 from revsyncd.checks.structure import Record
 
 _LONG = 240  # characters
@@ -26,10 +26,6 @@ class Rows(Protocol):
     @property
     def numbers(self) -> Sequence[int]:
         """The records' numbers."""
-
-    @property
-    def clean(self) -> str:
-        """The records, joined by commas and ended by LF, if no cell needs quotes; else empty."""
 
     def record(self, row: int) -> Record:
         """One record with its place and its text."""
@@ -54,7 +50,6 @@ class Rows(Protocol):
 class HandRead:
     """Records that came one by one; nothing is known of all of them at once."""
 
-    clean = ""
     may_be_long = True
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -111,23 +106,6 @@ class Proven:
     def numbers(self) -> Sequence[int]:
         """The records' numbers."""
         return range(self._number, self._number + self._proof.records)
-
-    @cached_property
-    def clean(self) -> str:
-        """The records, joined by commas and ended by LF, if no cell needs quotes; else empty."""
-        if self._delimiter != ",":
-            return ""
-        text = (self._proof.clean or self._without_quotes()).replace("\r\n", "\n")
-        records, width = self._proof.records, self._stride - 1
-        as_counted = text.count("\n") == records and text.count(",") == records * (width - 1)
-        return text if as_counted and ESCAPE not in text and "\r" not in text else ""
-
-    def _without_quotes(self) -> str:
-        """The text of records in which every cell is quoted; empty if quotes or CRs are in cells."""
-        raw, cells = self._proof.raw, self._proof.records * (self._stride - 1)
-        if raw.count('"') != 2 * cells or raw.count("\r") != raw.count('"\r\n'):
-            return ""
-        return raw.replace('"', "")
 
     def record(self, row: int) -> Record:
         """One record with its place and its text."""

@@ -26,8 +26,7 @@ class Proof(NamedTuple):
     `cells` are those of each record and an END, but for the last END; `lines` the physical lines.
     `text` is what was searched for cells: each of them has `edge` before and behind it, but the first
     and the last. In it a quote may be doubled, which is an edge too; no cell with a quote has more than
-    `longest` characters. `clean` has no quotes, and what they covered is escaped; empty where every cell
-    is quoted.
+    `longest` characters.
     """
 
     raw: str
@@ -36,7 +35,6 @@ class Proof(NamedTuple):
     lines: int
     text: str
     edge: str
-    clean: str
     longest: int = 0
 
 
@@ -93,13 +91,13 @@ class Prover:
         lines = records + (cut.count("\n") if "\n" in cut else 0)
         quotes = raw.count('"') - 2 * self._width * records
         if not quotes:
-            return Proof(raw, cells, records, lines, raw, '"', "")
+            return Proof(raw, cells, records, lines, raw, '"')
         if not self._undouble(cells, quotes):
             return None
         longest = max(
             len(cell) for place in self._quoted for cell in cells[place :: self._width + 1]
         )
-        return Proof(raw, cells, records, lines, raw, '"', "", longest)
+        return Proof(raw, cells, records, lines, raw, '"', longest)
 
     def _undouble(self, cells: list[str], quotes: int) -> bool:
         """Make one of each doubled quote in the cells, which hold so many; False if one is not doubled.
@@ -187,7 +185,7 @@ class Prover:
             return (self.prove(raw[:good])[0] if wrong else None), True
         if ESCAPE in text:
             self._unescape(text, cells)
-        return Proof(raw, cells, records, records + newlines, text, self._delimiter, clean), fault
+        return Proof(raw, cells, records, records + newlines, text, self._delimiter), fault
 
     def _ends_stand_right(self, cells: list[str], records: int) -> bool:
         stride = self._width + 1

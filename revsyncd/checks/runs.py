@@ -32,9 +32,9 @@ class Run:
         self.offset = offset
 
     @classmethod
-    def of(cls, numbers: Sequence[int], lines: Sequence[str]) -> Self:
+    def of(cls, numbers: Sequence[int], text: str) -> Self:
         """Take lines that stand nowhere; those with undecodable bytes in them are not to be sent."""
-        return cls(numbers, "".join(lines).encode("utf-8", "surrogatepass"))
+        return cls(numbers, text.encode("utf-8", "surrogatepass"))
 
     def __len__(self) -> int:
         return len(self.numbers)

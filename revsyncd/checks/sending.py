@@ -12,10 +12,9 @@ from revsyncd.checks.header import Header
 from revsyncd.checks.line_ids import IndexWriter, half_of, remove_half
 from revsyncd.checks.parts import GroupTooLargeError, PartsWriter
 from revsyncd.checks.problems import Problems
-from revsyncd.checks.proof import records_of
 from revsyncd.checks.reading import FileReading
 from revsyncd.checks.runs import DroppedFile, Places, Run
-from revsyncd.checks.writing import csv_lines, disk_errors
+from revsyncd.checks.writing import csv_text, disk_errors
 
 _NEEDLESS_QUOTES = re.compile(r'"(?<![^,\n]")[^",\r\n]*"(?=[,\r\n])')
 """Quotes around a cell that needs none; may also find others, never overlooks one."""
@@ -202,11 +201,11 @@ class _AsSent:
         self._sent = header.sent
         plain_numbers = job.dialect.decimal == "." and not job.dialect.thousands
         in_order = self._sent == tuple(range(header.width))
-        self._as_it_stands = plain_numbers and in_order and reading.delimiter == ","
+        as_it_stands = plain_numbers and in_order and reading.delimiter == ","
         self._source = reading.source
         codec = reading.source.encoding.codec
         self._is_utf_8 = codec == "utf-8"
-        in_place = self._as_it_stands and not codec.startswith("utf-16")
+        in_place = as_it_stands and not codec.startswith("utf-16")
         self.dropped = DroppedFile(job.path, begin) if in_place else None
 
     def close(self) -> None:
@@ -216,26 +215,21 @@ class _AsSent:
     def run(self, rows: Rows, columns: Columns) -> Run:
         """The records of a block as they are sent."""
         if self.dropped is None:
-            return Run.of(rows.numbers, self._lines(rows, columns))
+            return Run.of(rows.numbers, self._written(rows, columns))
         text = _text_of(rows)
         data = self._source.encode(text)
         if not _is_as_sent(text):
-            lines = self._lines(rows, columns)
-            if "".join(lines) != text:
+            written = self._written(rows, columns)
+            if written != text:
                 self.dropped.pass_over(len(data))
-                return Run.of(rows.numbers, lines)
+                return Run.of(rows.numbers, written)
         if not self._is_utf_8 and not text.isascii():
             self.dropped.pass_over(len(data))
             return Run(rows.numbers, text.encode())
         return Run(rows.numbers, data, self.dropped.find(data))
 
-    def _lines(self, rows: Rows, columns: Columns) -> list[str]:
-        if not self._as_it_stands:
-            ordered = [_column(columns, index, len(rows)) for index in self._sent]
-            return csv_lines(zip(*ordered, strict=True))
-        if clean := rows.clean:
-            return [f"{line}\r\n" for line in clean.split("\n")[:-1]]
-        return [_line(text, rows, row) for row, text in enumerate(_texts_of(rows))]
+    def _written(self, rows: Rows, columns: Columns) -> str:
+        return csv_text([_column(columns, index, len(rows)) for index in self._sent])
 
 
 def _column(columns: Columns, index: int | None, count: int) -> Sequence[str]:
@@ -270,17 +264,3 @@ def _sound(numbers: Sequence[int], problems: Problems) -> Iterator[tuple[int, in
         begin, end = (begin, at + 1) if good else (at + 1, at + 1)
     if begin < end:
         yield begin, end
-
-
-def _texts_of(rows: Rows) -> list[str]:
-    """Each record as it stands in the file, but for the newline behind it."""
-    if isinstance(rows, Proven):
-        return records_of(_text_of(rows))
-    return [rows.record(row).text for row in range(len(rows))]
-
-
-def _line(text: str, rows: Rows, row: int) -> str:
-    # A record without quotes stands in the file as it is sent, but for its line end.
-    if '"' in text:
-        return csv_lines([rows.record(row).fields])[0]
-    return text.removesuffix("\r") + "\r\n"

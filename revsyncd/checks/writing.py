@@ -53,8 +53,30 @@ def sync_names(directory: Path) -> None:
         os.close(descriptor)
 
 
+_SPECIAL = ',"\r\n'  # characters for which a cell needs quotes
+
+
 def csv_lines(rows: Iterable[Sequence[str | int]]) -> list[str]:
     """Each row as a line of CSV: comma, CRLF, quotes only where RFC 4180 needs them."""
     lines: list[str] = []
     csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows(rows)
     return lines
+
+
+def csv_text(columns: Sequence[Sequence[str]]) -> str:
+    """Records, given as their columns, in the very form of `csv_lines`, several times as fast."""
+    if len(columns) == 1:  # a record of one empty cell is written as a pair of quotes
+        return "".join(csv_lines(zip(*columns, strict=True)))
+    records = zip(*map(_quoted, columns), strict=True)
+    return "".join([f"{line}\r\n" for line in map(",".join, records)])
+
+
+def _quoted(cells: Sequence[str]) -> Sequence[str]:
+    """The cells, with quotes around those that need them: few columns have any."""
+    text = "".join(cells)
+    if not any(map(text.__contains__, _SPECIAL)):
+        return cells
+    return [
+        '"' + cell.replace('"', '""') + '"' if any(map(cell.__contains__, _SPECIAL)) else cell
+        for cell in cells
+    ]

@@ -166,7 +166,7 @@ def test_neighbours_with_equal_values_stay_together(
         batch = keys[at : at + at_once]
         numbers = [at + i + 1 for i in range(len(batch))]
         lines = [f"{key},{n}\r\n" for key, n in zip(batch, numbers, strict=True)]
-        writer.add_groups(Run.of(numbers, lines), [(key,) for key in batch])
+        writer.add_groups(Run.of(numbers, "".join(lines)), [(key,) for key in batch])
     parts = writer.finish()
     assert ["".join(row[0] for row in rows(part)[1:]) for part in parts] == expected
     assert [row[1] for part in parts for row in rows(part)[1:]] == [
