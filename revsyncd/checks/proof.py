@@ -258,9 +258,10 @@ def _behind_quoted_end(text: str) -> int:
 
 def records_of(raw: str) -> list[str]:
     """Proven text cut into its records, as they stand in the file but for the newline behind each."""
-    if '"' not in raw:
-        return raw.removesuffix("\n").split("\n")
     pieces = raw.split('"')
-    pieces[1::2] = [piece.replace("\n", ESCAPE) for piece in pieces[1::2]]
+    inside = '"'.join(pieces[1::2])
+    if "\n" not in inside:
+        return raw.removesuffix("\n").split("\n")
+    pieces[1::2] = inside.replace("\n", ESCAPE).split('"')
     masked = '"'.join(pieces).removesuffix("\n").split("\n")
     return [record.replace(ESCAPE, "\n") for record in masked]
