@@ -127,7 +127,7 @@ class _Check:
             self._faults.unreadable,
             self._faults.last_is_short,
             columns.totals,
-            {index: keys.kept() for index, keys in columns.keys.items()},
+            columns.keys,
             columns.normalised,
             columns.organisation,
             self._following.finish(self._faults.records) if self._following else None,
@@ -142,8 +142,8 @@ class _Check:
             second.abandon()
             self._forget_second()
             return
-        half: halves.Half | None = second.result()
         columns = self._columns
+        half = second.result(columns.keys if columns else {})
         if half is None or columns is None or not columns.fits(half.organisation):
             raise _NotDivisible
         if self._sending is not None and half.places is not None:
@@ -154,8 +154,6 @@ class _Check:
         self._reading.join(half.lines, ended=half.ended)
         columns.totals.merge(half.totals)
         columns.normalised.update(half.normalised)
-        for index, kept in half.keys.items():
-            columns.keys[index].merge(kept)
 
     def _forget_second(self) -> None:
         if self._job.preparation is not None:

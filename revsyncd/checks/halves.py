@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from revsyncd.checks.keys import Keys
 from revsyncd.checks.problems import KeptProblems
 from revsyncd.checks.proof import Prover
 from revsyncd.checks.runs import Places
@@ -56,7 +57,7 @@ class Half(NamedTuple):
     unreadable: int
     last_is_short: bool
     totals: Totals
-    keys: dict[int, list[bytes]]
+    keys: dict[int, Keys]
     normalised: Counter[str]
     organisation: str
     places: Places | None  # of the records for the parts; None where nothing is sent
@@ -71,7 +72,7 @@ class SecondHalf:
         self._answer = answer
 
     @classmethod
-    def begin(cls, work: Callable[[], Any]) -> Self:
+    def begin(cls, work: Callable[[], Half]) -> Self:
         """Have `work` done by a fork of this process."""
         answer, to_parent = os.pipe()
         pid = os.fork()
@@ -82,17 +83,23 @@ class SecondHalf:
         try:
             os.close(answer)
             with os.fdopen(to_parent, "wb") as pipe:
-                pickle.dump(work(), pipe, protocol=pickle.HIGHEST_PROTOCOL)
+                half = work()
+                pickle.dump(half._replace(keys={}), pipe, protocol=pickle.HIGHEST_PROTOCOL)
+                for _, keys in sorted(half.keys.items()):  # 8 bytes a record: never twice at once
+                    keys.send(pipe)
             status = 0
         finally:
             os._exit(status)  # nothing of the parent's is to be run or flushed twice
 
-    def result(self) -> Any:
-        """What the work gave; None if it failed or died."""
-        with os.fdopen(self._answer, "rb") as pipe:
-            data = pipe.read()
+    def result(self, keys: dict[int, Keys]) -> Half | None:
+        """What the work gave, its keys added to those of the same columns; None if it failed or died."""
+        half: Half | None = None
+        with os.fdopen(self._answer, "rb") as pipe, suppress(EOFError, pickle.UnpicklingError):
+            half = pickle.load(pipe)  # noqa: S301  (our own fork)
+            for _, mine in sorted(keys.items()):
+                mine.receive(pipe)
         _, status = os.waitpid(self._pid, 0)
-        return pickle.loads(data) if status == 0 else None  # noqa: S301  (our own fork)
+        return half if status == 0 else None
 
     def abandon(self) -> None:
         """End the process."""

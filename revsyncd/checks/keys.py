@@ -8,7 +8,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from struct import Struct
+from typing import BinaryIO, NamedTuple
 
 from revsyncd.checks.blocks import Rows
 from revsyncd.checks.structure import Record
@@ -19,6 +20,7 @@ CANDIDATES_AT_ONCE = 50_000
 _BUCKETS = 256
 _LONGEST_KEPT = 200
 _MASK = (1 << 64) - 1
+_COUNT = Struct(">Q")
 
 
 class Repeat(NamedTuple):
@@ -45,14 +47,18 @@ class Keys:
         for hashed in map(hash, filter(None, values)):
             into[hashed & 0xFF](hashed)
 
-    def merge(self, buckets: Iterable[bytes]) -> None:
-        """Add what another one has kept (see `kept`)."""
-        for mine, theirs in zip(self._buckets, buckets, strict=True):
-            mine.frombytes(theirs)
+    def send(self, pipe: BinaryIO) -> None:
+        """Give the hashes to a process with the same seed of hashes, and let go of them on the way."""
+        for bucket in self._buckets:
+            pipe.write(_COUNT.pack(len(bucket)))
+            bucket.tofile(pipe)
+            del bucket[:]
 
-    def kept(self) -> list[bytes]:
-        """The hashes, for a process with the same seed of hashes."""
-        return [bucket.tobytes() for bucket in self._buckets]
+    def receive(self, pipe: BinaryIO) -> None:
+        """Add what another one has sent. Raises EOFError where the other one has ended too early."""
+        for bucket in self._buckets:
+            (count,) = _COUNT.unpack(_all_of(pipe, _COUNT.size))
+            bucket.frombytes(_all_of(pipe, count * bucket.itemsize))
 
     def candidates(self) -> Sequence[int]:
         """Every hash that came more than once."""
@@ -61,6 +67,13 @@ class Keys:
             if len(set(bucket)) < len(bucket):
                 found.extend(_repeated(bucket))
         return found
+
+
+def _all_of(pipe: BinaryIO, size: int) -> bytes:
+    data = pipe.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
 
 
 def _repeated(bucket: Sequence[int]) -> Iterator[int]:

@@ -1,10 +1,12 @@
 """Two processes find what one finds, or leave it to one."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from prepared_parts import bytes_of, in_place
@@ -19,6 +21,7 @@ from revsyncd.checks.contract import (
     Preparation,
     Rules,
 )
+from revsyncd.checks.keys import Keys
 from revsyncd.core.template import ColumnType, MappedColumn, Mapping
 
 RULES = Rules(
@@ -28,7 +31,7 @@ RULES = Rules(
     totals_by=("Curr", "Type"),
     allowed=planted.ALLOWED,
 )
-Begun = list[Callable[[], object]]
+Begun = list[Callable[[], halves.Half]]
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
     works: Begun = []
     begin = halves.SecondHalf.begin
 
-    def noted(work: Callable[[], object]) -> halves.SecondHalf:
+    def noted(work: Callable[[], halves.Half]) -> halves.SecondHalf:
         works.append(work)
         return begin(work)
 
@@ -210,6 +213,26 @@ def test_a_second_process_that_dies_is_no_loss(
     job = job_on(tmp_path / "drop.csv", b"Id,Org\n" + b"a,1\n" * 4000)
     monkeypatch.setattr(engine._Check, "half", lambda *_, **__: os._exit(3))
     same(job)
+    assert len(begun) == 1
+
+
+def test_a_second_process_that_dies_while_it_answers_is_no_loss(
+    tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of its keys were added by then: one begins anew, and no key is there twice."""
+    rows = b"".join(b"%d,1\n" % (number % 3990) for number in range(4000))
+    job = job_on(tmp_path / "drop.csv", b"Id,Org\n" + rows)
+    send = Keys.send
+
+    def cut_off(keys: Keys, pipe: BinaryIO) -> None:
+        answer = io.BytesIO()
+        send(keys, answer)
+        pipe.write(answer.getvalue()[: len(answer.getvalue()) // 2])
+        pipe.flush()
+        os._exit(3)
+
+    monkeypatch.setattr(Keys, "send", cut_off)
+    assert same(job).by_code == {"record.duplicate": 10}
     assert len(begun) == 1
 
 
