@@ -9,6 +9,7 @@ import gc
 from contextlib import suppress
 
 _M_ARENA_MAX = -8  # from malloc.h of glibc
+_OFTEN = (700, 3, 1)  # new objects, and how many searches of each generation before the next one's
 
 
 def one_heap() -> None:
@@ -22,7 +23,9 @@ def set_apart_what_stays() -> None:
 
     Python looks through all objects only when a quarter as many new ones stay as were there at the last
     time: with all modules among these, the garbage of some hundred files would lie about at any time.
+    Without them a search through all is short, so it may come after some twenty files, not three hundred.
     """
     gc.collect()
     gc.freeze()
     gc.collect()  # now few are counted
+    gc.set_threshold(*_OFTEN)
