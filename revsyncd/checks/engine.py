@@ -356,7 +356,7 @@ class _Check:
             lines=self._reading.lines,
             errors=problems.errors,
             warnings=problems.warnings,
-            by_code=dict(problems.by_code),
+            by_code=dict(sorted(problems.by_code.items())),
             problems=problems.listed(),
             totals=columns.totals.totals() if columns else {},
             totals_by=columns.totals.totals_by() if columns else (),

@@ -63,7 +63,7 @@ def _spelled(found: re.Match[str]) -> str:
 def share(found: dict[str, int], limit: int) -> dict[str, int]:
     """How many of each code to list: equal shares of `limit`, what one does not need going to the others."""
     shares: dict[str, int] = {}
-    for place, code in enumerate(sorted(found, key=lambda code: found[code])):
+    for place, code in enumerate(sorted(found, key=lambda code: (found[code], code))):
         fair = (limit - sum(shares.values())) // (len(found) - place)
         shares[code] = min(found[code], fair)
     return shares
@@ -209,7 +209,9 @@ class Problems:
 
     def listed(self) -> tuple[Problem, ...]:
         """The first problems of each code, as many of each as the limit allows, in file order."""
-        shares = share({code: len(found) for code, found in self._listed.items()}, self._limit)
+        # By what was counted: how many are kept besides depends on how the file was cut.
+        counts = {code: min(self.by_code[code], self._limit) for code in self._listed}
+        shares = share(counts, self._limit)
         chosen = [
             entry
             for code, n in shares.items()

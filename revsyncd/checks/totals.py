@@ -26,8 +26,10 @@ def exact(plain: str) -> Decimal:
     return Decimal(plain)
 
 
-def written(total: Decimal) -> str:
-    """A total as a plain number: no exponent, no negative zero."""
+def written(total: Decimal, like: Decimal | None = None) -> str:
+    """A total as a plain number: no exponent, no negative zero; with as many decimals as another has."""
+    if like is not None:
+        total = total.quantize(like, context=_EXACT)
     return format(total or abs(total), "f")
 
 
@@ -50,7 +52,7 @@ class Addends(NamedTuple):
 
 def addends(values: Sequence[str]) -> Addends:
     """Plain numbers ready to be added; an empty cell is nothing, another text is left out and counted."""
-    return _at_one_scale(values) or _as_decimals(values)
+    return (_at_one_scale(values) if values else None) or _as_decimals(values)
 
 
 def _at_one_scale(values: Sequence[str]) -> Addends | None:
@@ -158,7 +160,9 @@ class Totals:
     def _line(self, key: tuple[str, ...], group: _Group) -> dict[str, str | int]:
         line: dict[str, str | int] = dict(zip(self._by, key, strict=True))
         line["records"] = group.records
-        line.update(zip(self.sums, map(written, group.sums), strict=True))
+        # An empty cell is a zero with the decimals of its block: those of the column do not depend on it.
+        columns = (s.value for s in self.sums.values())
+        line.update(zip(self.sums, map(written, group.sums, columns), strict=True))
         return line
 
 

@@ -74,6 +74,21 @@ def test_every_planted_defect_is_found_at_its_place(
     assert result.errors == 440
 
 
+@pytest.mark.parametrize("limit", [0, 3, 7, 100])
+def test_what_is_listed_does_not_depend_on_how_the_file_is_cut(
+    tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Fewer places than codes, or than problems of one code: the same ones in the same order."""
+    path = tmp_path / "planted.csv"
+    planted.write(path, 1000, 330)
+    job = CheckJob(path, planted.MAPPING, Dialect(), replace(RULES, problem_limit=limit))
+    listed = same(job)
+    assert len(listed.problems) == limit
+    for block in (300, 5000, 1 << 16):
+        monkeypatch.setattr("revsyncd.checks.source.BLOCK", block)
+        assert repr(replace(same(job), seconds=0)) == repr(listed)
+
+
 COLUMNS = (
     MappedColumn("Id", "ATR1", ColumnType.CHARACTER),
     MappedColumn("Org", "ORG_ID", ColumnType.CHARACTER),

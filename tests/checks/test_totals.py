@@ -46,14 +46,28 @@ def test_a_total_is_written_plainly() -> None:
 
 
 def test_totals_by_combination() -> None:
-    """Each combination has its count and its sums, in the order of its values."""
+    """Each combination has its count and its sums with the column's decimals, in the order of its values."""
     total = Totals(["N", "M"], ["Curr", "Type"])
     keys = [("USD", "SO"), ("EUR", "SO"), ("USD", "SO")]
     total.add([["1", "2", "x"], ["0.5", "", "1"]], keys)
     assert total.totals_by() == (
-        {"Curr": "EUR", "Type": "SO", "records": 1, "N": "2", "M": "0"},
+        {"Curr": "EUR", "Type": "SO", "records": 1, "N": "2", "M": "0.0"},
         {"Curr": "USD", "Type": "SO", "records": 2, "N": "1", "M": "1.5"},
     )
+
+
+def test_how_a_total_is_written_does_not_depend_on_the_blocks() -> None:
+    """Nor on who else stands in one."""
+    numbers = ["1.25", "", "5", ""]
+    keys = [("a",), ("b",), ("b",), ("c",)]
+    told = []
+    for cut in range(5):
+        total = Totals(["N"], ["K"])
+        for begin, end in ((0, cut), (cut, 4)):
+            total.add([numbers[begin:end]], keys[begin:end])
+        told.append(total.totals_by())
+    assert [line["N"] for line in told[0]] == ["1.25", "5.00", "0.00"]
+    assert all(lines == told[0] for lines in told)
 
 
 def test_combinations_are_counted_where_nothing_is_summed() -> None:
