@@ -8,13 +8,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 from struct import Struct
 from typing import BinaryIO, NamedTuple
 
 from revsyncd.checks.blocks import Rows
 from revsyncd.checks.structure import Record
 
-CANDIDATES_AT_ONCE = 50_000
+CANDIDATES_AT_ONCE = 150_000
 """How many candidates one further reading settles: bounds memory where a whole file is there twice."""
 
 _BUCKETS = 256
@@ -83,9 +84,10 @@ def _repeated(bucket: Sequence[int]) -> Iterator[int]:
 
 def batches_of(candidates: dict[int, Sequence[int]]) -> Iterator[dict[int, frozenset[int]]]:
     """Column -> hashes, cut so that one reading can keep the texts of all of them."""
-    for column, hashes in candidates.items():
-        for at in range(0, len(hashes), CANDIDATES_AT_ONCE):
-            yield {column: frozenset(hashes[at : at + CANDIDATES_AT_ONCE])}
+    pairs = ((column, hashed) for column, hashes in candidates.items() for hashed in hashes)
+    while batch := list(islice(pairs, CANDIDATES_AT_ONCE)):
+        columns = dict.fromkeys(column for column, _ in batch)
+        yield {c: frozenset(hashed for column, hashed in batch if column == c) for c in columns}
 
 
 def repeats(records: Iterable[Record], wanted: dict[int, frozenset[int]]) -> Iterator[Repeat]:

@@ -37,6 +37,15 @@ def test_many_candidates_are_settled_in_several_readings(monkeypatch: pytest.Mon
     ]
 
 
+def test_one_reading_settles_the_candidates_of_several_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that holds everything twice is not read again for each of its keys."""
+    monkeypatch.setattr(keys, "CANDIDATES_AT_ONCE", 4)
+    batches = list(batches_of({3: [1, 2], 5: [], 7: [3, 4, 5]}))
+    assert batches == [{3: {1, 2}, 7: {3, 4}}, {7: {5}}]
+
+
 def test_long_keys_are_compared_too() -> None:
     """A key of any length counts, though it is not kept."""
     long, other = "x" * 5000, "x" * 4999 + "y"
