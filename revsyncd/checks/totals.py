@@ -8,6 +8,7 @@ from itertools import compress, repeat
 from typing import Any, NamedTuple
 
 from revsyncd.checks.numbers import are_plain, is_plain
+from revsyncd.checks.problems import visible
 
 MOST_GROUPS = 10_000
 """Combinations that are told apart; what comes beyond is summed under `OTHERS`, so memory stays bounded."""
@@ -158,7 +159,7 @@ class Totals:
         return {label: s.left_out for label, s in self.sums.items() if s.left_out}
 
     def _line(self, key: tuple[str, ...], group: _Group) -> dict[str, str | int]:
-        line: dict[str, str | int] = dict(zip(self._by, key, strict=True))
+        line: dict[str, str | int] = dict(zip(self._by, map(visible, key), strict=True))
         line["records"] = group.records
         # An empty cell is a zero with the decimals of its block: those of the column do not depend on it.
         columns = (s.value for s in self.sums.values())

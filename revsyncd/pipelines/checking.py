@@ -6,6 +6,7 @@ yet (the file still changes, the mapping can't be had), in which case the drop s
 
 import json
 from collections.abc import Mapping as MappingOf
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +113,8 @@ class Checking:
             self._instance.places(drop.folder).parts_of(drop.drop)
         )
         so_label, inv_label = key_labels(folder, mapping)
-        preparation = Preparation(
-            directory,
-            max_records=folder.max_records_per_upload,
-            keep_together=folder.keep_together or bundle_labels(folder, mapping),
-            bundles=folder.kind is Kind.BUNDLE,
-            split_off_invalid=folder.on_invalid == "split",
+        preparation = replace(
+            preparation_of(folder, mapping, directory),
             line_ids=files.line_ids(drop.drop),
             so_line_id=so_label,
             inv_line_id=inv_label,
@@ -169,7 +166,7 @@ def judge(result: CheckResult, folder: Folder, drop: Drop) -> tuple[Event, Endin
     """The ending where nothing is to be sent; None when parts are."""
     if result.looks_cut and "incomplete" not in drop.permitted:
         return Event.SET_ASIDE, endings.cut(result.by_code)
-    if result.records == 0 and result.errors <= _empty(result):
+    if is_empty(result):
         event = {"fail": Event.INVALID, "done": Event.NOTHING_TO_SEND, "hold": Event.SET_ASIDE}
         return event[folder.on_empty], endings.empty(folder.on_empty)
     if not result.parts:
@@ -179,8 +176,26 @@ def judge(result: CheckResult, folder: Folder, drop: Drop) -> tuple[Event, Endin
     return None
 
 
-def _empty(result: CheckResult) -> int:
-    return result.by_code.get("file.no_records", 0) + result.by_code.get("file.empty", 0)
+def is_empty(result: CheckResult) -> bool:
+    """Whether nothing is wrong with a file but that it has no records."""
+    told = result.by_code.get("file.no_records", 0) + result.by_code.get("file.empty", 0)
+    return result.records == 0 and result.errors <= told
+
+
+def preparation_of(folder: Folder, mapping: Mapping, directory: Path) -> Preparation:
+    """How the parts of a folder's files are made, in a directory for what must be written.
+
+    Of a bundle no record is left out: without the parent line its children would be taken for those of
+    the bundle before.
+    """
+    bundles = folder.kind is Kind.BUNDLE
+    return Preparation(
+        directory,
+        max_records=folder.max_records_per_upload,
+        keep_together=folder.keep_together or bundle_labels(folder, mapping),
+        bundles=bundles,
+        split_off_invalid=folder.on_invalid == "split" and not bundles,
+    )
 
 
 def plan(drop: Drop, folder: Folder, result: CheckResult, root: Path) -> list[Part]:

@@ -101,6 +101,33 @@ def test_split_sends_the_good_records_and_links_the_corrected_rejects(
     assert daemon.site.settled(first.drop).report["corrected_by"] == [second.drop]
 
 
+def test_a_wrong_encoding_in_a_column_by_which_totals_are_told(
+    launch: Launch, tenant: StrictTenant
+) -> None:
+    """A byte that is no text ends in a report like any other defect."""
+    checks = {"totals": ["Ext Sll Prc"], "totals_by": ["Cstmr Nm"]}
+    daemon = launch({"orders": {"checks": checks}})
+    daemon.site.drop("orders.csv", lines("L1").replace("ü".encode(), "ü".encode("cp1252")))
+    failed = daemon.settled("orders.csv")
+    assert failed.ending == ("failed", "invalid")
+    assert [group["Cstmr Nm"] for group in failed.report["totals_by"]] == [r"M\xfcller"]
+    assert tenant.stored == []
+
+
+def test_no_child_of_a_bundle_is_sent_without_its_parent(
+    launch: Launch, tenant: StrictTenant
+) -> None:
+    """Under split too: the bundle before would take it for its own."""
+    folder = {"template_name": "Bundle Upload", "kind": "bundle", "upload": "csv"}
+    daemon = launch({"bundles": {**folder, "on_invalid": "split"}})
+    rows = [["P1", "L1", "A"], ["", "L2", "B"], ["P2", "L3"], ["", "L4", "D"]]
+    daemon.site.drop("b.csv", table(rows, ("Parent Line Id", "Doc Line Id", "Item Num")), "bundles")
+    failed = daemon.settled("b.csv", "bundles")
+    assert failed.ending == ("failed", "invalid")
+    assert not failed.sidecar(".rejects.csv").exists()
+    assert tenant.stored == []
+
+
 def test_lines_in_stage_error_are_corrected_by_their_rejects(
     launch: Launch, tenant: StrictTenant
 ) -> None:
