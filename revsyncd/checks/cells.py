@@ -13,6 +13,7 @@ from revsyncd.checks.judges import (
     Ask,
     Finding,
     IsOn,
+    Level,
     judges_of,
 )
 from revsyncd.checks.numbers import NumberForm
@@ -78,11 +79,11 @@ class Good:
 class ColumnCheck:
     """Checks one column, block by block."""
 
-    def __init__(self, ask: Ask, numbers: NumberForm, dates: DateMask | None, is_on: IsOn) -> None:
+    def __init__(self, ask: Ask, numbers: NumberForm, dates: DateMask | None, level: Level) -> None:
         """Combine what `ask` says; `dates` may be missing only where no column has dates."""
         self._ask = ask
         self._numbers = numbers
-        self._judges = judges_of(ask, numbers, dates, is_on)
+        self._judges = judges_of(ask, numbers, dates, level)
         self._is_text = ask.type is ColumnType.CHARACTER
         self._is_number = ask.type is ColumnType.NUMBER
         self.good = Good()

@@ -49,7 +49,7 @@ class ColumnChecks:
         self._oddity = Oddity(problems.is_on)
         self._families = families(
             {
-                index: ColumnCheck(ask, self._numbers, dates, problems.is_on)
+                index: ColumnCheck(ask, self._numbers, dates, problems.level)
                 for index, ask in sorted(asks.items())
             }
         )
@@ -122,11 +122,17 @@ class ColumnChecks:
         found: dict[tuple[int, int], Finding] = {}
         for family in self._families:
             found.update(family.find(rows, odd=odd))
-        # One defect, one code: a cell that is wrong by itself breaks no rule of the record besides.
+        # One defect, one code: a cell that is wrong by itself breaks no rule of the record besides. But
+        # a warning must not hide an error.
         for row, index, finding in (*self._organisation.find(rows), *self._row_checks.find(rows)):
-            found.setdefault((row, index), finding)
+            earlier = found.setdefault((row, index), finding)
+            if self._is_error(finding) and not self._is_error(earlier):
+                found[row, index] = finding
         for (row, index), finding in sorted(found.items()):
             self._report_one(rows, row, index, finding, damaged)
+
+    def _is_error(self, finding: Finding) -> bool:
+        return self._problems.level(finding.code) == "error"
 
     def _report_one(
         self, rows: Rows, row: int, index: int, finding: Finding, damaged: set[tuple[int, int]]
@@ -186,8 +192,11 @@ def _key_codes(
     invoice_line = _first(names, INVOICE_LINE)
     if invoice_line is not None and problems.is_on("revenue.715"):
         codes[invoice_line] = "revenue.715"
-    if problems.is_on("record.duplicate"):
-        codes |= dict.fromkeys(_found(job.rules.unique, header).values(), "record.duplicate")
+    for place in _found(job.rules.unique, header).values():
+        told = problems.level(codes[place]) if place in codes else "off"
+        level = problems.level("record.duplicate")
+        if level != "off" and not (told == "error" and level == "warn"):
+            codes[place] = "record.duplicate"
     return codes
 
 

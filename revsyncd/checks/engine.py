@@ -12,7 +12,7 @@ from revsyncd.checks.blocks import HandRead, Proven, Rows
 from revsyncd.checks.columns import ColumnChecks
 from revsyncd.checks.contract import CheckJob, CheckResult, PreparedPart, Progress
 from revsyncd.checks.faults import RecordFaults
-from revsyncd.checks.header import Header, read_header
+from revsyncd.checks.header import Header, is_one_of, read_header
 from revsyncd.checks.judges import shown
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.reading import Batch, FileReading
@@ -187,8 +187,23 @@ class _Check:
             self._faults.report_fault(header, None)
             return
         self._header = read_header(header, self._job.mapping, self._job.rules, self._problems)
+        self._miss_what_keeps_together(self._header, header.line)
         self._columns = ColumnChecks(self._job, self._header, self._problems)
         self._sending = self._new_sending(self._header)
+
+    def _miss_what_keeps_together(self, header: Header, line: int) -> None:
+        """Without the column groups would be cut freely; a bundle's file is one group then."""
+        preparation, known = self._job.preparation, self._job.mapping.labels
+        if preparation is None or preparation.bundles:
+            return
+        told = self._problems.level("header.missing") == "error"
+        for label in preparation.keep_together:
+            if header.find(label) is None and not (told and is_one_of(label, known)):
+                message = (
+                    f'The folder keeps records together by the column "{label}", which the file lacks.'
+                    " Add the column, or correct keep_together."
+                )
+                self._problems.add("header.missing", message, line=line, column=label, insist=True)
 
     def _new_sending(self, header: Header) -> Sending | None:
         if self._job.preparation is None or self._is_hopeless():
@@ -215,7 +230,7 @@ class _Check:
                 self._problems,
                 records=self._faults.records,
                 sha256=self._reading.source.sha256,
-                totals=self._columns.totals.totals() if self._columns else {},
+                totals=self._columns.totals if self._columns else None,
             )
         repeated = self._judge_keys()
         if repeated and self._header and self._columns and not self._is_hopeless():

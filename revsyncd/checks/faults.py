@@ -1,10 +1,11 @@
 """Records that can't be read, and characters that must not be in a file: who is left for the checks by column."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from revsyncd.checks.blocks import Rows
 from revsyncd.checks.header import Header
+from revsyncd.checks.judges import Finding
 from revsyncd.checks.problems import Problems
 from revsyncd.checks.quoting import FaultKind
 from revsyncd.checks.reading import Batch
@@ -101,27 +102,35 @@ class RecordFaults:
 
     def report_characters(self, record: Record, header: Header | None) -> None:
         """Report each cell with an undecodable byte or a control character."""
-        for index, cell in enumerate(_cells(record)):
+        cells, line = _cells(record), record.line
+        for index, cell in enumerate(cells):
             column = header.column(index) if header and record.fault is None else ""
-            kept = cell[:-_CUT_CHARACTER] if self._cut_is_told and not record.end else cell
+            is_cut = self._cut_is_told and not record.end and index == len(cells) - 1
+            kept = cell[:-_CUT_CHARACTER] if is_cut else cell
             if bad := _UNDECODABLE.search(kept):
-                self._report_cell(
-                    record, index, column, cell, "file.encoding", self._undecodable(bad[0])
-                )
+                found = Finding("file.encoding", self._undecodable(bad[0]))
             elif bad := _CONTROL.search(cell):
-                self._report_cell(record, index, column, cell, "file.control", _control(bad[0]))
+                found = Finding("file.control", _control(bad[0]))
+            else:
+                found = None
+            if found is not None:
+                self._report_cell(found, line, record.number, (index, column, cell))
+            line += cell.count("\n")
 
-    def _report_cell(  # noqa: PLR0913, PLR0917  (the place, the code and the words of one problem)
-        self, record: Record, index: int, column: str, cell: str, code: str, message: str
+    def _report_cell(
+        self, found: Finding, line: int, number: int, cell: tuple[int, str, str]
     ) -> None:
-        self.damaged.add((record.number, index))
+        """`cell` is its place in the record, its column and its text."""
+        index, column, value = cell
+        if self._problems.level(found.code) == "error":  # a lesser word must not hide an error
+            self.damaged.add((number, index))
         self._problems.add(
-            code,
-            message,
-            line=record.line_of(index),
-            record=record.number,
+            found.code,
+            found.message,
+            line=line,
+            record=number,
             column=column,
-            value=cell,
+            value=value,
             order=index,
         )
 
@@ -161,7 +170,7 @@ class RecordFaults:
         )
 
 
-def _cells(record: Record) -> Iterable[str]:
+def _cells(record: Record) -> Sequence[str]:
     return record.fields if record.fault is None and record.fields else (record.text,)
 
 

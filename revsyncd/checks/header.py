@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from revsyncd.checks.contract import Rules
@@ -11,7 +11,6 @@ from revsyncd.checks.structure import Record
 from revsyncd.core.template import Mapping
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_NAMED = 5
 
 
 def folded(label: str) -> str:
@@ -65,6 +64,16 @@ def read_header(record: Record, mapping: Mapping, rules: Rules, problems: Proble
         for index, text in enumerate(record.fields)
     )
     header = Header(labels, tuple(places.get(folded(c.label)) for c in mapping.columns), places)
+    if header.width == 1 and (delimiter := _other_delimiter(record.fields[0], wanted)):
+        shown = "a tab" if delimiter == "\t" else delimiter
+        message = (
+            f"The labels are separated by {shown}, which is not the folder's delimiter."
+            " Export the file with the folder's delimiter, or set csv.delimiter of the folder."
+        )
+        problems.add(
+            "header.missing", message, line=record.line, value=record.fields[0], insist=True
+        )
+        return header
     _report_odd(record, header, wanted, problems)
     _report_missing(header, mapping, rules, problems, record.line)
     return header
@@ -79,10 +88,26 @@ def _match_damaged(places: dict[str, int], wanted: dict[str, str]) -> None:
             places[match[0]] = places.pop(key)
 
 
+def _other_delimiter(text: str, wanted: Container[str]) -> str:
+    """The delimiter by which a header of one field falls into labels that are known, if there is one."""
+    for delimiter in ",;\t|":
+        labels = text.split(delimiter)
+        known = sum(folded(label.strip('"')) in wanted for label in labels)
+        if len(labels) > 1 and 2 * known > len(labels):
+            return delimiter
+    return ""
+
+
+def is_one_of(label: str, labels: Iterable[str]) -> bool:
+    """Whether it is among them, however its letters and blanks are written."""
+    return folded(label) in map(folded, labels)
+
+
 def _report_odd(record: Record, header: Header, wanted: dict[str, str], problems: Problems) -> None:
     seen: dict[str, int] = {}
+    line = record.line
     for index, text in enumerate(record.fields):
-        key, line = folded(text), record.line_of(index)
+        key = folded(text)
         if not key:
             message = f"Column {index + 1} has no label. Delete the column or name it as the template does."
             problems.add("header.blank", message, line=line, value=text, order=index)
@@ -107,6 +132,7 @@ def _report_odd(record: Record, header: Header, wanted: dict[str, str], problems
                 order=index,
             )
         seen.setdefault(key, index)
+        line += text.count("\n")
 
 
 def _report_missing(

@@ -51,6 +51,7 @@ class Finding(NamedTuple):
 
 Judge = Callable[[str], Finding | None]
 IsOn = Callable[[str], bool]  # whether a code has a level other than off
+Level = Callable[[str], str]  # the level of a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Ask:
     name: str = ""
 
 
-def judges_of(ask: Ask, numbers: NumberForm, dates: DateMask | None, is_on: IsOn) -> list[Judge]:
-    """The judges of a column, in the order in which they are heard."""
+def judges_of(ask: Ask, numbers: NumberForm, dates: DateMask | None, level: Level) -> list[Judge]:
+    """The judges of a column, in the order in which they are heard: those with errors to tell come first."""
     found = (
         ("cell.required", _required if ask.required else None),
         ("cell.number", _number(numbers) if ask.type is ColumnType.NUMBER else None),
@@ -73,7 +74,9 @@ def judges_of(ask: Ask, numbers: NumberForm, dates: DateMask | None, is_on: IsOn
         *_of_the_tenant(ask),
         ("cell.suspect", _suspect if ask.type is ColumnType.CHARACTER else None),
     )
-    return [judge for code, judge in found if judge is not None and is_on(code)]
+    judges = [(level(code), judge) for code, judge in found if judge is not None]
+    errors = [judge for heard, judge in judges if heard == "error"]
+    return errors + [judge for heard, judge in judges if heard == "warn"]
 
 
 def _of_the_tenant(ask: Ask) -> Iterator[tuple[str, Judge | None]]:
