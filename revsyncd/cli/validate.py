@@ -1,8 +1,10 @@
-"""`revsyncd validate`: a folder's checks on files anywhere; nothing is moved, written or sent."""
+"""`revsyncd validate`: a folder's checks on files anywhere; nothing is moved or sent."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -20,8 +22,13 @@ from revsyncd.cli.show import problem_lines
 from revsyncd.config import Config, Folder, load_mapping
 from revsyncd.core.errors import RevsyncdError
 from revsyncd.core.places import shown
-from revsyncd.core.template import Mapping
-from revsyncd.pipelines.checking import UnreadableManifest, read_manifest
+from revsyncd.core.template import Kind, Mapping
+from revsyncd.pipelines.checking import (
+    UnreadableManifest,
+    is_empty,
+    preparation_of,
+    read_manifest,
+)
 
 _PROBLEMS_SHOWN = 20
 _MARKED = 3  # problems whose lines are shown
@@ -68,17 +75,12 @@ class Validated:
 
     @property
     def valid(self) -> bool:
-        """Whether the daemon would send all of it."""
-        return self.result is not None and not self.result.looks_cut and self.errors == 0
-
-    @property
-    def errors(self) -> int:
-        """The errors; a file without records is none where the folder takes that as done."""
-        if self.result is None:
-            return 0
-        empty = self.folder.on_empty == "done" and self.result.records == 0
-        pardoned = self.result.by_code.get("file.no_records", 0) if empty else 0
-        return self.result.errors - pardoned
+        """Whether the daemon would send all of it, or take it as done because it is empty."""
+        if self.result is None or self.result.looks_cut:
+            return False
+        if is_empty(self.result):
+            return self.folder.on_empty == "done"
+        return self.result.errors == 0
 
     def to_json(self) -> dict[str, Any]:
         """One object of the list that `--json` prints."""
@@ -91,6 +93,7 @@ class Validated:
             **told,
             **facts,
             "totals_by": list(self.result.totals_by),
+            "cells_in_no_total": self.result.unsummed,
             "problems": [_problem(problem) for problem in self.result.problems],
             "seconds": round(self.result.seconds, 3),
             "encoding": self.result.encoding,
@@ -143,7 +146,13 @@ def _validated(file: Path, folder: Folder, mapping: Mapping, *, as_json: bool) -
 
 def _result(file: Path, folder: Folder, mapping: Mapping) -> CheckResult:
     job = CheckJob(file, mapping, folder.dialect(), folder.rules(), _manifest(file, folder))
-    with progress_bar(shown(file.name)) as told:
+    with ExitStack() as stack:
+        if (
+            folder.keep_together or folder.kind is Kind.BUNDLE
+        ):  # whether a group has room is seen then
+            parts = Path(stack.enter_context(TemporaryDirectory(prefix="revsyncd-validate-")))
+            job = replace(job, preparation=preparation_of(folder, mapping, parts))
+        told = stack.enter_context(progress_bar(shown(file.name)))
         return anyio.run(ProcessChecker().check, job, told)
 
 
@@ -192,7 +201,15 @@ def _lines(validated: Validated) -> Iterator[str]:
 
 def _summary(result: CheckResult) -> Iterator[str]:
     """What was counted: by code, by column, and what would be sent in another form."""
-    yield from (f"{label}: {total}" for label, total in result.totals.items())
+    for label, total in result.totals.items():
+        cells = result.unsummed.get(label, 0)
+        yield f"{label}: {total}" + (
+            f", without {plural(cells, 'cell')} that is no number"
+            if cells == 1
+            else f", without {plural(cells, 'cell')} that are no numbers"
+            if cells
+            else ""
+        )
     for what, count in result.normalised.items():
         yield f"{what} brought into the tenant's form: {count:,}"
     if len(result.by_code) > 1:

@@ -66,12 +66,44 @@ def test_what_would_not_be_sent_is_not_valid(
     assert revsyncd("validate", "transactions", files[name]).exit_code == 1
 
 
-def test_an_empty_file_that_the_folder_takes(
+@pytest.mark.parametrize("level", ["error", "warn", "off"])
+@pytest.mark.parametrize(("on_empty", "code"), [("done", 0), ("fail", 1), ("hold", 1)])
+def test_an_empty_file_is_valid_where_the_folder_takes_it(
+    revsyncd: Revsyncd, config: Config, level: str, on_empty: str, code: int
+) -> None:
+    """Where `on_empty` says done, no records are no error, whatever their level."""
+    levels = f'[templates.transactions.checks.levels]\n"file.no_records" = "{level}"'
+    tree(config.path.parent, more=f'on_empty = "{on_empty}"\n{levels}')
+    empty = config.path.parent / "empty.csv"
+    for content in (b"Doc Line Id,Amount\r\n", b""):
+        empty.write_bytes(content)
+        assert revsyncd("validate", "transactions", empty).exit_code == code
+
+
+def test_a_group_without_room_is_found(
     revsyncd: Revsyncd, config: Config, files: dict[str, Path]
 ) -> None:
-    """Where `on_empty` says done, no records are no error."""
-    tree(config.path.parent, more='on_empty = "done"')
-    assert revsyncd("validate", "transactions", files["empty"]).exit_code == 0
+    """As the daemon finds it; what was written to see it is gone."""
+    more = 'keep_together = ["Amount"]\nmax_records_per_upload = 1'
+    tree(config.path.parent, more=more)
+    assert revsyncd("validate", "transactions", files["good"]).exit_code == 0
+    files["good"].write_bytes(GOOD + b"C,2\n")
+    before = sorted(config.path.parent.rglob("*"))
+    result = revsyncd("validate", "transactions", files["good"])
+    assert result.exit_code == 1
+    assert "file.group" in result.stdout
+    assert sorted(config.path.parent.rglob("*")) == before
+
+
+def test_a_cell_in_no_total_is_told_beside_it(
+    revsyncd: Revsyncd, config: Config, files: dict[str, Path]
+) -> None:
+    """A total that lacks something does not look complete."""
+    tree(config.path.parent, more='checks.totals = ["Amount"]')
+    result = revsyncd("validate", "transactions", files["bad"])
+    assert "  Amount: 1.50, without 1 cell that is no number" in result.stdout.splitlines()
+    [told] = json.loads(revsyncd("validate", "transactions", files["bad"], "--json").stdout)
+    assert told["cells_in_no_total"] == {"Amount": 1}
 
 
 def test_json(revsyncd: Revsyncd, config: Config, files: dict[str, Path]) -> None:
