@@ -15,6 +15,7 @@ from revsyncd.checks.faults import RecordFaults
 from revsyncd.checks.header import Header, is_one_of, read_header
 from revsyncd.checks.judges import shown
 from revsyncd.checks.problems import Problems
+from revsyncd.checks.quoting import FaultKind
 from revsyncd.checks.reading import Batch, FileReading
 from revsyncd.checks.sending import Following, Sending, forget_second
 from revsyncd.checks.structure import Record
@@ -249,14 +250,17 @@ class _Check:
         if header is None:
             message = "The file is empty: it has no header and no records. Export it again."
             problems.add("file.empty", message)
-        elif not self._faults.records:
+        elif not self._faults.records and header.fault is None:
             message = "The file has a header and no records below it."
             problems.add("file.no_records", message, line=header.line)
         self._judge_end()
 
     def _judge_end(self) -> None:
         """A file that ends in the middle: told once, under the first of the names that fit."""
-        if self._problems.by_code["file.unterminated_quote"]:
+        fault = self._reading.header.fault if self._reading.header else None
+        if self._problems.by_code["file.unterminated_quote"] or (
+            fault is not None and fault.kind is FaultKind.CARRIAGE_RETURN  # no line ends at all
+        ):
             return
         line, record = self._reading.lines, self._faults.records
         if not self._reading.ended and self._job.dialect.final_newline == "require":

@@ -84,6 +84,14 @@ def test_totals_are_told_by_values_that_can_be_written(examine: Examine) -> None
     assert result.totals_by == ({"Type": r"M\xfcl", "records": 1, "Amount": "1.5"},)
 
 
+def test_a_file_with_other_line_ends_is_told_once(examine: Examine) -> None:
+    """Nothing was cut, and there are records: only the line ends are wrong."""
+    result = examine(b"Id,Type,Amount,Date\r1,SO,1,23-NOV-2026\r2,SO,1,23-NOV-2026\r")
+    assert result.by_code == {"file.control": 1}
+    assert not result.looks_cut
+    assert "must end with CRLF or LF" in result.problems[0].message
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_another_delimiter_is_told_once(examine: Examine, delimiter: str) -> None:
     """Not as a column that is unknown and four that are missing."""
