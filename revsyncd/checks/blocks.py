@@ -30,6 +30,9 @@ class Rows(Protocol):
     def record(self, row: int) -> Record:
         """One record with its place and its text."""
 
+    def line(self, row: int, column: int) -> int:
+        """The physical line on which a cell begins."""
+
     def column(self, index: int) -> Sequence[str]:
         """A column's cells."""
 
@@ -68,6 +71,10 @@ class HandRead:
     def record(self, row: int) -> Record:
         """One record with its place and its text."""
         return self._records[row]
+
+    def line(self, row: int, column: int) -> int:
+        """The physical line on which a cell begins."""
+        return self._records[row].line_of(column)
 
     def column(self, index: int) -> Sequence[str]:
         """A column's cells."""
@@ -113,6 +120,14 @@ class Proven:
         fields = self._proof.cells[begin : begin + self._stride - 1]
         line = self._line + self._lines_before[row]
         return Record(self._number + row, line, self._texts[row], fields)
+
+    def line(self, row: int, column: int) -> int:
+        """The physical line on which a cell begins."""
+        if self._proof.lines == self._proof.records:  # none has a newline in it
+            return self._line + row
+        if "\n" in self._texts[row]:
+            return self.record(row).line_of(column)
+        return self._line + self._lines_before[row]
 
     def records(self) -> Iterable[Record]:
         """All of them, one by one."""

@@ -281,7 +281,8 @@ class _Check:
         candidates = {index: k.candidates() for index, k in self._columns.keys.items()}
         for wanted in keys.batches_of(candidates):
             again = FileReading(self._job.path, self._job.dialect)
-            for repeat in keys.repeats(self._holders(again, wanted), wanted):
+            readable = (rows for block in again.blocks() for rows in self._readable_again(block))
+            for repeat in keys.repeats(readable, wanted):
                 label = self._header.column(repeat.column)
                 self._report_repeat(repeat, label, codes[repeat.column])
             self._expect_same_file(again)
@@ -317,12 +318,6 @@ class _Check:
             order=index,
         )
 
-    def _holders(self, again: FileReading, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:
-        """The records that hold one of the keys in question."""
-        for block in again.blocks():
-            for rows in self._readable_again(block):
-                yield from keys.holders(rows, wanted)
-
     def _readable_again(self, blocks: list[Proven | Batch]) -> Iterator[Rows]:
         """What the checks by column saw of the blocks, without reports."""
         width = self._header.width if self._header else 0
@@ -340,8 +335,8 @@ class _Check:
         self._problems.add(
             code,
             message,
-            line=repeat.record.line_of(repeat.column),
-            record=repeat.record.number,
+            line=repeat.line,
+            record=repeat.record,
             column=label,
             value=repeat.value,
             order=repeat.column,

@@ -20,14 +20,14 @@ CANDIDATES_AT_ONCE = 150_000
 
 _BUCKETS = 256
 _LONGEST_KEPT = 200
-_MASK = (1 << 64) - 1
 _COUNT = Struct(">Q")
 
 
 class Repeat(NamedTuple):
-    """The later of two records with the same key: where it and the first one stand."""
+    """The later of two cells with the same key: where it and the first one stand."""
 
-    record: Record
+    record: int
+    line: int
     column: int
     value: str
     first_record: int
@@ -63,7 +63,7 @@ class Keys:
 
     def candidates(self) -> Sequence[int]:
         """Every hash that came more than once."""
-        found = array("Q")
+        found = array("q")
         for bucket in self._buckets:
             if len(set(bucket)) < len(bucket):
                 found.extend(_repeated(bucket))
@@ -79,7 +79,7 @@ def _all_of(pipe: BinaryIO, size: int) -> bytes:
 
 def _repeated(bucket: Sequence[int]) -> Iterator[int]:
     counts = Counter(bucket)
-    return (hashed & _MASK for hashed, count in counts.items() if count > 1)
+    return (hashed for hashed, count in counts.items() if count > 1)
 
 
 def batches_of(candidates: dict[int, Sequence[int]]) -> Iterator[dict[int, frozenset[int]]]:
@@ -90,29 +90,23 @@ def batches_of(candidates: dict[int, Sequence[int]]) -> Iterator[dict[int, froze
         yield {c: frozenset(hashed for column, hashed in batch if column == c) for c in columns}
 
 
-def repeats(records: Iterable[Record], wanted: dict[int, frozenset[int]]) -> Iterator[Repeat]:
-    """Every record whose key, by its text, stood in an earlier one; readable records only."""
+def repeats(blocks: Iterable[Rows], wanted: dict[int, frozenset[int]]) -> Iterator[Repeat]:
+    """Every cell whose text, of the hashes wanted in its column, stood in an earlier record; readable ones only."""
     first: dict[tuple[int, str | bytes], tuple[int, int]] = {}
-    for record in records:
-        for column, hashes in wanted.items():
-            value = record.fields[column]
-            if not value or hash(value) & _MASK not in hashes:
-                continue
-            place = (record.number, record.line_of(column))
-            earlier = first.setdefault((column, _kept(value)), place)
-            if earlier != place:
-                yield Repeat(record, column, value, *earlier)
+    for rows in blocks:
+        for row, column in sorted(_holders(rows, wanted)):
+            if value := rows.column(column)[row]:
+                place = (rows.numbers[row], rows.line(row, column))
+                earlier = first.setdefault((column, _kept(value)), place)
+                if earlier != place:
+                    yield Repeat(*place, column, value, *earlier)
 
 
-def holders(rows: Rows, wanted: dict[int, frozenset[int]]) -> Iterator[Record]:
-    """The records of a block that `repeats` has to look at."""
-    found = {
-        row
-        for column, hashes in wanted.items()
-        for row, hashed in enumerate(map(hash, rows.column(column)))
-        if hashed & _MASK in hashes
-    }
-    return map(rows.record, sorted(found))
+def _holders(rows: Rows, wanted: dict[int, frozenset[int]]) -> Iterator[tuple[int, int]]:
+    for column, hashes in wanted.items():
+        for row, hashed in enumerate(map(hash, rows.column(column))):
+            if hashed in hashes:
+                yield row, column
 
 
 def _kept(value: str) -> str | bytes:

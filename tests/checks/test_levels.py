@@ -58,6 +58,23 @@ def test_a_repeated_invoice_line_id_is_an_error_though_repeated_keys_are_none(
         assert (result.by_code, result.errors) == ({code: 1}, 1)
 
 
+@pytest.mark.parametrize("quoted", ["two", "tw\no"])
+def test_a_repeated_key_is_told_on_the_line_on_which_its_cell_begins(
+    examine: Examine, quoted: str
+) -> None:
+    """Whether or not newlines stand in the cells around, and where the first one stands too."""
+    rows = [f'"{quoted}",SO,{number},\r\n' for number in range(60)]
+    rows[50] = f'{rows[50][:-2]}\r\n"{quoted}","S\nO",1,\r\n'
+    mapping = Mapping("", tuple(MappedColumn(x, x, ColumnType.CHARACTER) for x in "TIAD"))
+    text = "T,I,A,D\r\n" + "".join(rows)
+    result = examine(text, Rules(unique=("A",)), mapping=mapping)
+    lines = 1 + quoted.count("\n")
+    assert [(p.record, p.line, p.column) for p in result.problems] == [
+        (52, 2 + 51 * lines + lines, "A")
+    ]
+    assert f"record 2 (line {1 + 2 * lines})" in result.problems[0].message
+
+
 def test_only_the_last_cell_of_a_cut_file_may_end_in_half_a_character(examine: Examine) -> None:
     """A wrong byte elsewhere in the last record is told besides."""
     result = examine(HEADER.encode() + b"1,M\xfcl,1,23-NOV-2026")
