@@ -6,7 +6,7 @@ from revsyncd.checks.contract import Manifest
 from revsyncd.checks.header import folded
 from revsyncd.checks.numbers import is_plain
 from revsyncd.checks.problems import Problems
-from revsyncd.checks.totals import Totals
+from revsyncd.checks.totals import Totals, without
 
 
 def compare(
@@ -42,12 +42,7 @@ def _contradiction(said: str, total: str, left_out: int) -> str:
         return f'The manifest\'s total "{said[:40]}" is not a plain number such as -1234.50.'
     if Decimal(said) != Decimal(total):
         if left_out:
-            cells = (
-                "1 cell that is no number"
-                if left_out == 1
-                else f"{left_out} cells that are no numbers"
-            )
-            return f"The manifest's total is {said}, the file's is {total} without {cells}. Correct the cells first."
+            return f"The manifest's total is {said}, the file's is {total}{without(left_out)}. Correct these first."
         return (
             f"The manifest's total is {said}, the file's is {total}: one of them is another version."
             " Drop both again from one export."

@@ -34,6 +34,15 @@ def written(total: Decimal, like: Decimal | None = None) -> str:
     return format(total or abs(total), "f")
 
 
+def without(cells: int) -> str:
+    """What to say behind a total in which so many cells are not, as they are no numbers; else nothing."""
+    if not cells:
+        return ""
+    return f", without {cells:,} cell" + (
+        " that is no number" if cells == 1 else "s that are no numbers"
+    )
+
+
 class Addends(NamedTuple):
     """A block of one column's numbers; `left_out` cells, which are no numbers, count as zero.
 

@@ -14,6 +14,7 @@ from revsyncd.adapters.check_process import ProcessChecker
 from revsyncd.adapters.clock import SystemClock
 from revsyncd.adapters.ledger import Ledger
 from revsyncd.checks.contract import CheckJob, CheckResult, Manifest, Problem
+from revsyncd.checks.totals import without
 from revsyncd.cli.group import EXIT_ERROR, EXIT_USAGE, Failure, explained, tell
 from revsyncd.cli.layout import columns, plural
 from revsyncd.cli.options import example, load_config, print_json, with_config, with_json
@@ -202,16 +203,9 @@ def _lines(validated: Validated) -> Iterator[str]:
 def _summary(result: CheckResult) -> Iterator[str]:
     """What was counted: by code, by column, and what would be sent in another form."""
     for label, total in result.totals.items():
-        cells = result.unsummed.get(label, 0)
-        yield f"{label}: {total}" + (
-            f", without {plural(cells, 'cell')} that is no number"
-            if cells == 1
-            else f", without {plural(cells, 'cell')} that are no numbers"
-            if cells
-            else ""
-        )
+        yield f"{label}: {total}{without(result.unsummed.get(label, 0))}"
     for what, count in result.normalised.items():
         yield f"{what} brought into the tenant's form: {count:,}"
     if len(result.by_code) > 1:
-        rows = sorted(result.by_code.items(), key=lambda entry: -entry[1])
+        rows = sorted(result.by_code.items(), key=lambda entry: (-entry[1], entry[0]))
         yield from columns(["CODE", "FOUND"], [[code, count] for code, count in rows])

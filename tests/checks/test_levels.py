@@ -144,4 +144,4 @@ def test_a_manifest_tells_of_cells_in_no_total(examine: Examine) -> None:
     text = HEADER + "1,SO,3,\r\n2,SO,twelve,\r\n"
     told = examine(text, manifest=Manifest(totals={"Amount": "15"})).problems
     [problem] = [p for p in told if p.code == "manifest.totals"]
-    assert "the file's is 3 without 1 cell that is no number" in problem.message
+    assert "the file's is 3, without 1 cell that is no number" in problem.message
