@@ -20,7 +20,7 @@ def compare(
         )
         problems.add("manifest.records", message, value=str(records))
     if manifest.sha256 is not None and _hex(manifest.sha256) != sha256:
-        message = f"The manifest's sha256 is not that of the file, which is {sha256}: one of them is another version."
+        message = f"The manifest's sha256 is not that of the file, which is {sha256}: one of them is another version. Drop both again from one export."
         problems.add("manifest.sha256", message, value=sha256)
     summed = totals.totals() if totals else {}
     left_out = totals.unsummed() if totals else {}
@@ -37,9 +37,9 @@ def _hex(sha256: str) -> str:
 
 def _contradiction(said: str, total: str, left_out: int) -> str:
     if not total:
-        return f"The manifest has a total of {said} for this column, which could not be found in the file."
+        return f"The manifest has a total of {said} for this column, which could not be found in the file. Correct the label in one of them."
     if not is_plain(said):
-        return f'The manifest\'s total "{said[:40]}" is not a plain number such as -1234.50.'
+        return f'The manifest\'s total "{said[:40]}" is not a plain number such as -1234.50. Have the sender correct it.'
     if Decimal(said) != Decimal(total):
         if left_out:
             return f"The manifest's total is {said}, the file's is {total}{without(left_out)}. Correct these first."

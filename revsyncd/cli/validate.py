@@ -148,9 +148,8 @@ def _validated(file: Path, folder: Folder, mapping: Mapping, *, as_json: bool) -
 def _result(file: Path, folder: Folder, mapping: Mapping) -> CheckResult:
     job = CheckJob(file, mapping, folder.dialect(), folder.rules(), _manifest(file, folder))
     with ExitStack() as stack:
-        if (
-            folder.keep_together or folder.kind is Kind.BUNDLE
-        ):  # whether a group has room is seen then
+        # Whether a group has room is seen only where parts are made.
+        if folder.keep_together or folder.kind is Kind.BUNDLE:
             parts = Path(stack.enter_context(TemporaryDirectory(prefix="revsyncd-validate-")))
             job = replace(job, preparation=preparation_of(folder, mapping, parts))
         told = stack.enter_context(progress_bar(shown(file.name)))
